@@ -1,0 +1,46 @@
+"""What a page says of a paper: the value that every reader gives and `papers` takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One appearance of a paper on one page, as the page worded it.
+
+    `position` counts from 1. `page_date` is None where the page shows no date. `abstract` is
+    empty where the page gives none; its paragraphs are parted by a blank line. Text has its white
+    space folded and is free of control characters, and is otherwise the page's own: LaTeX and
+    entities are for `papers.clean`.
+    """
+
+    title: str
+    abstract: str
+    position: int
+    page_date: date | None = None
+    arxiv_id: str | None = None
+    doi: str | None = None
+    url: str | None = None
+    authors: tuple[str, ...] = ()
+    published_on: date | None = None
+    upvotes: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reader(Protocol):
+    """Turns one source's bytes into listings; pure, so that any past page can be read again."""
+
+    @property
+    def name(self) -> str:
+        """A short constant name, stored with every listing."""
+
+    def recognises(self, page: bytes) -> bool:
+        """Whether the bytes look like this reader's format; cheap, never raises."""
+
+    def read(self, page: bytes, seen_on: date) -> list[Listing]:
+        """Read the listings in page order; `seen_on` settles a date without a year.
+
+        Raises UnreadablePage where the page cannot be read with confidence.
+        """
