@@ -1,0 +1,1 @@
+"""Engine: what is wired, what is due, and who performs it."""

@@ -1,0 +1,330 @@
+"""The tables. Rows stay in the rooms that read them; frozen dataclasses travel on."""
+
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import (
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from digest.store.types import Float32Vector, Id, Json, UtcDateTime
+
+
+def _one_of(column: str, *values: str) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+def _owned_by_subscriber() -> Any:
+    return mapped_column(ForeignKey("subscribers.id", ondelete="CASCADE"))
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can name it too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy as a class attribute
+        datetime: UtcDateTime,
+        date: Date,
+        int: Id,
+        str: Text,
+        bytes: LargeBinary,
+        dict[str, Any]: Json,
+        list[Any]: Json,
+        list[str]: Json,
+        NDArray[np.float32]: Float32Vector,
+    }
+
+
+class Page(Base):
+    """The bytes of a page that was read, compressed, so that better code can read it again."""
+
+    __tablename__ = "pages"
+    __table_args__ = (UniqueConstraint("source", "sha256"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    reader: Mapped[str]
+    sha256: Mapped[str] = mapped_column(String(64))
+    content: Mapped[bytes]
+    page_date: Mapped[date | None]
+    seen_at: Mapped[datetime]
+
+
+class Paper(Base):
+    """The canonical paper; text is clean. `ready_at` is when it first could be ranked."""
+
+    __tablename__ = "papers"
+    __table_args__ = (Index(None, "text_hash"), Index(None, "ready_at"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str]
+    abstract: Mapped[str]
+    authors: Mapped[list[str]]
+    arxiv_id: Mapped[str | None]
+    doi: Mapped[str | None]
+    url: Mapped[str | None]
+    code_url: Mapped[str | None]
+    published_on: Mapped[date | None]
+    text_hash: Mapped[str] = mapped_column(String(64))
+    first_seen_at: Mapped[datetime]
+    ready_at: Mapped[datetime | None]
+
+
+class PaperKey(Base):
+    """What identifies a paper (`arxiv:...`, `doi:...`, `title:...`); one paper has several."""
+
+    __tablename__ = "paper_keys"
+    __table_args__ = (Index(None, "paper_id"),)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    paper_id: Mapped[int] = mapped_column(ForeignKey("papers.id", ondelete="CASCADE"))
+
+
+class ListingRow(Base):
+    """One appearance of a paper on one page."""
+
+    __tablename__ = "listings"
+    __table_args__ = (
+        UniqueConstraint("page_id", "paper_id"),
+        Index(None, "paper_id", "seen_at"),
+        Index(None, "seen_at"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    page_id: Mapped[int] = mapped_column(ForeignKey("pages.id", ondelete="CASCADE"))
+    paper_id: Mapped[int] = mapped_column(ForeignKey("papers.id", ondelete="CASCADE"))
+    source: Mapped[str]
+    page_date: Mapped[date | None]
+    seen_at: Mapped[datetime]
+    position: Mapped[int]
+    upvotes: Mapped[int | None]
+    title: Mapped[str]
+    facts: Mapped[dict[str, Any]]
+
+
+class VectorRow(Base):
+    """The embedding of one text by one encoder: a text is embedded once, encoders never mix."""
+
+    __tablename__ = "vectors"
+
+    encoder: Mapped[str] = mapped_column(primary_key=True)
+    text_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    vector: Mapped[NDArray[np.float32]]
+
+
+class SourceState(Base):
+    """How a source's last run went; what the source is stands in the settings."""
+
+    __tablename__ = "sources"
+    __table_args__ = (_one_of("verdict", "fresh", "quiet", "stale", "unreadable", "unreachable"),)
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_run_at: Mapped[datetime]
+    verdict: Mapped[str]
+    detail: Mapped[str]
+    n_listings: Mapped[int]
+
+
+class Subscriber(Base):
+    """An address and its settings. `next_due_at` is when the next edition is due, in UTC."""
+
+    __tablename__ = "subscribers"
+    __table_args__ = (
+        UniqueConstraint("address_key"),
+        Index(None, "state", "next_due_at"),
+        _one_of("state", "pending", "active", "paused", "left", "suspended"),
+        _one_of("frequency", "daily", "weekdays", "weekly"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address: Mapped[str]
+    address_key: Mapped[str]
+    state: Mapped[str]
+    timezone: Mapped[str]
+    hour: Mapped[int]
+    frequency: Mapped[str]
+    length: Mapped[int]
+    mix: Mapped[float]
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+    left_at: Mapped[datetime | None]
+    paused_until: Mapped[date | None]
+    next_due_at: Mapped[datetime | None]
+
+
+class Consent(Base):
+    """What somebody agreed to, when, and in which words; kept as evidence."""
+
+    __tablename__ = "consents"
+    __table_args__ = (Index(None, "subscriber_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subscriber_id: Mapped[int] = _owned_by_subscriber()
+    at: Mapped[datetime]
+    kind: Mapped[str]
+    wording: Mapped[str]
+
+
+class Interest(Base):
+    """Something a subscriber told us about what they read; each has a name of its own."""
+
+    __tablename__ = "interests"
+    __table_args__ = (UniqueConstraint("subscriber_id", "name"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subscriber_id: Mapped[int] = _owned_by_subscriber()
+    name: Mapped[str]
+    text: Mapped[str]
+    text_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class VoteRow(Base):
+    """A subscriber's last word on a paper; undoing it deletes the row."""
+
+    __tablename__ = "votes"
+    __table_args__ = (
+        _one_of("value", "up", "down", "saved"),
+        _one_of("via", "web", "cli", "import"),
+        Index(None, "paper_id"),
+    )
+
+    subscriber_id: Mapped[int] = mapped_column(
+        ForeignKey("subscribers.id", ondelete="CASCADE"), primary_key=True
+    )
+    paper_id: Mapped[int] = mapped_column(
+        ForeignKey("papers.id", ondelete="CASCADE"), primary_key=True
+    )
+    value: Mapped[str]
+    via: Mapped[str]
+    at: Mapped[datetime]
+
+
+class EditionRow(Base):
+    """One subscriber's digest for one local date, frozen. `runners_up` lost, and why."""
+
+    __tablename__ = "editions"
+    __table_args__ = (UniqueConstraint("subscriber_id", "local_date"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subscriber_id: Mapped[int] = _owned_by_subscriber()
+    local_date: Mapped[date]
+    built_at: Mapped[datetime]
+    since: Mapped[datetime]
+    encoder: Mapped[str]
+    n_candidates: Mapped[int]
+    note: Mapped[str]
+    runners_up: Mapped[list[Any]]
+
+
+class EditionItemRow(Base):
+    """One ranked paper of an edition, with what its score was made of."""
+
+    __tablename__ = "edition_items"
+    __table_args__ = (
+        UniqueConstraint("edition_id", "position"),
+        Index(None, "subscriber_id", "paper_id"),
+        _one_of("lane", "personal", "trending", "exploration"),
+    )
+
+    edition_id: Mapped[int] = mapped_column(
+        ForeignKey("editions.id", ondelete="CASCADE"), primary_key=True
+    )
+    paper_id: Mapped[int] = mapped_column(
+        ForeignKey("papers.id", ondelete="CASCADE"), primary_key=True
+    )
+    subscriber_id: Mapped[int] = _owned_by_subscriber()
+    position: Mapped[int]
+    lane: Mapped[str]
+    score: Mapped[float]
+    probability: Mapped[float | None]
+    propensity: Mapped[float]
+    summary: Mapped[str]
+    upvotes: Mapped[int | None]
+    reasons: Mapped[list[Any]]
+
+
+class Delivery(Base):
+    """One mail and its state; the bytes are composed anew from what is frozen, always the same."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("edition_id"),
+        UniqueConstraint("message_id"),
+        Index(None, "state", "due_at"),
+        Index(None, "subscriber_id"),
+        _one_of("kind", "edition", "confirmation"),
+        _one_of(
+            "state",
+            *("queued", "claimed", "in_flight", "sent"),
+            *("deferred", "failed", "uncertain", "cancelled"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subscriber_id: Mapped[int] = _owned_by_subscriber()
+    edition_id: Mapped[int | None] = mapped_column(ForeignKey("editions.id", ondelete="CASCADE"))
+    kind: Mapped[str]
+    state: Mapped[str]
+    message_id: Mapped[str]
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    claimed_by: Mapped[str | None]
+    claimed_until: Mapped[datetime | None]
+    settled_at: Mapped[datetime | None]
+
+
+class Attempt(Base):
+    """One try at a delivery and what the other side said."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index(None, "delivery_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    state: Mapped[str]
+    code: Mapped[int | None]
+    reply: Mapped[str]
+
+
+class Suppression(Base):
+    """An address that must not be mailed, kept only as a keyed hash."""
+
+    __tablename__ = "suppressions"
+
+    address_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    reason: Mapped[str]
+    at: Mapped[datetime]
+
+
+class Lease(Base):
+    """The right to do one job until an instant; a failed job's lease is its back-off."""
+
+    __tablename__ = "leases"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    until: Mapped[datetime]
+    failures: Mapped[int]
