@@ -1,0 +1,109 @@
+"""The world that tests live in: both databases, no network but loopback, a scrubbed environment."""
+
+import ipaddress
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import OperationalError
+
+from digest.store import Sessions, migrate, open_database
+from digest.store.tables import Base
+
+POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
+SHARED_REQUIRED = os.environ.get("DIGEST_REQUIRE_SHARED") == "1"
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("DIGEST_") and not name.startswith("DIGEST_REQUIRE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _loopback_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] != "localhost":
+            host = ipaddress.ip_address(address[0].split("%")[0])
+            if not host.is_loopback:
+                raise AssertionError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def need_service(reason: str) -> None:
+    """Skip on a laptop, fail where CI says that the service must be there."""
+    (pytest.fail if SERVICES_REQUIRED else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def _postgres_database() -> Iterator[str]:
+    name = f"digest_test_{uuid4().hex[:12]}"
+    server = create_engine(POSTGRES, isolation_level="AUTOCOMMIT")
+    try:
+        with server.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        server.dispose()
+        need_service(f"needs PostgreSQL (TEST_POSTGRES_URL): {error.orig}")
+    url = make_url(POSTGRES).set(database=name).render_as_string(hide_password=False)
+    sessions = open_database(url)
+    migrate(sessions)
+    sessions.engine.dispose()
+    yield url
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture(scope="session")
+def _sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "digest.db"
+    sessions = open_database(f"sqlite:///{file}")
+    migrate(sessions)
+    sessions.engine.dispose()
+    return file
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated, empty SQLite database."""
+    shutil.copy(_sqlite_template, tmp_path / "digest.db")
+    return f"sqlite:///{tmp_path / 'digest.db'}"
+
+
+@pytest.fixture
+def postgres_url(_postgres_database: str) -> str:
+    """A migrated, empty PostgreSQL database."""
+    engine = create_engine(_postgres_database)
+    with engine.begin() as connection:
+        names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+    engine.dispose()
+    return _postgres_database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn, migrated and empty."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[Sessions]:
+    """Sessions on each kind of database in turn."""
+    sessions = open_database(database_url)
+    yield sessions
+    sessions.engine.dispose()

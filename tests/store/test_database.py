@@ -1,0 +1,124 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, StatementError
+
+from digest.errors import BadSettings, ServiceUnreachable, WrongDatabase
+from digest.store import Sessions, insert, migrate, newest_revision, open_database, revision_of
+from digest.store.tables import Base, Lease, Page, VectorRow
+
+NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def lease(key: str, until: datetime = NOON) -> Lease:
+    return Lease(key=key, owner="me", until=until, failures=0)
+
+
+def test_models_and_migrations_agree(sessions: Sessions) -> None:
+    with sessions.engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_migrating_twice_changes_nothing(sessions: Sessions) -> None:
+    assert revision_of(sessions) == newest_revision()
+    assert migrate(sessions) is False
+
+
+def test_a_database_from_a_newer_version_is_refused(sessions: Sessions) -> None:
+    with sessions() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    try:
+        with pytest.raises(WrongDatabase, match="newer than this program"):
+            migrate(sessions)
+    finally:
+        with sessions() as session:
+            session.execute(text(f"UPDATE alembic_version SET version_num = '{newest_revision()}'"))
+
+
+def test_another_programs_database_is_refused(tmp_path) -> None:
+    sessions = open_database(f"sqlite:///{tmp_path / 'other.db'}")
+    with sessions() as session:
+        session.execute(text("CREATE TABLE invoices (id INTEGER)"))
+    with pytest.raises(WrongDatabase, match="another program"):
+        migrate(sessions)
+    sessions.engine.dispose()
+
+
+def test_a_reading_session_cannot_write(sessions: Sessions) -> None:
+    with (
+        pytest.raises((OperationalError, InternalError), match=r"(?i)read.?only"),
+        sessions.reading() as session,
+    ):
+        session.add(lease("a"))
+        session.flush()
+    with sessions() as session:
+        session.add(lease("b"))
+    with sessions.reading() as session:
+        assert session.scalars(select(Lease.key)).all() == ["b"]
+
+
+def test_an_error_in_the_block_undoes_the_whole_transaction(sessions: Sessions) -> None:
+    with pytest.raises(IntegrityError), sessions() as session:
+        session.add(lease("kept?"))
+        session.flush()
+        session.execute(insert(session, Lease).values(key="kept?", owner="", until=NOON, failures=0))
+    with sessions.reading() as session:
+        assert session.scalars(select(Lease)).all() == []
+
+
+def test_instants_come_back_in_utc_whatever_zone_they_had(sessions: Sessions) -> None:
+    tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
+    with sessions() as session:
+        session.add(lease("a", tokyo))
+    with sessions.reading() as session:
+        read = session.scalars(select(Lease.until)).one()
+    assert (read, read.tzinfo) == (NOON, UTC)
+
+
+def test_a_naive_datetime_is_refused(sessions: Sessions) -> None:
+    with pytest.raises(StatementError, match="without a time zone"), sessions() as session:
+        session.add(lease("a", NOON.replace(tzinfo=None)))
+
+
+def test_vectors_come_back_bit_for_bit(sessions: Sessions) -> None:
+    vector = np.random.default_rng(0).normal(size=384).astype(np.float32)
+    with sessions() as session:
+        session.add(VectorRow(encoder="e", text_hash="0" * 64, vector=vector))
+    with sessions.reading() as session:
+        read = session.scalars(select(VectorRow.vector)).one()
+    assert read.dtype == np.float32
+    np.testing.assert_array_equal(read, vector)
+
+
+def test_insert_or_ignore_makes_a_step_safe_to_run_twice(sessions: Sessions) -> None:
+    row = {
+        "source": "s", "reader": "r", "sha256": "0" * 64, "content": b"\x00", "page_date": None,
+        "seen_at": NOON,
+    }  # fmt: skip
+    with sessions() as session:
+        add = insert(session, Page).values(row).on_conflict_do_nothing().returning(Page.id)
+        assert session.scalars(add).one_or_none() is not None
+        assert session.scalars(add).one_or_none() is None
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("digest.db", "no database URL"),
+        ("mysql://localhost/x", "neither sqlite nor postgresql"),
+    ],
+)
+def test_a_wrong_url_says_what_is_allowed(url: str, said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        open_database(url)
+
+
+def test_an_unreachable_server_is_said_without_the_password() -> None:
+    with pytest.raises(ServiceUnreachable) as raised:
+        open_database("postgresql://me:hunter2@127.0.0.1:1/x")
+    assert "hunter2" not in str(raised.value)
