@@ -190,7 +190,9 @@ def _leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tup
 
 def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
     known = {"DIGEST_" + "_".join(path).upper(): path for path in _leaves(Settings)}
-    secrets = {f"{name}_FILE": known[name] for name in ("DIGEST_SECRET_KEY", "DIGEST_SMTP_PASSWORD")}
+    secrets = {
+        f"{name}_FILE": known[name] for name in ("DIGEST_SECRET_KEY", "DIGEST_SMTP_PASSWORD")
+    }
     for name, value in environ.items():
         if not name.startswith("DIGEST_") or name in _NOT_SETTINGS:
             continue

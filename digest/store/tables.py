@@ -1,7 +1,7 @@
 """The tables. Rows stay in the rooms that read them; frozen dataclasses travel on."""
 
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,22 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from digest.ranking.types import Lane
+from digest.settings import Frequency
 from digest.store.types import Float32Vector, Id, Json, UtcDateTime
 
+SubscriberState = Literal["pending", "active", "paused", "left", "suspended"]
+VoteValue = Literal["up", "down", "saved"]
+VotedVia = Literal["web", "cli", "import"]
+Verdict = Literal["fresh", "quiet", "stale", "partial", "unreadable", "unreachable"]
+MailKind = Literal["edition", "confirmation"]
+DeliveryState = Literal[
+    "queued", "claimed", "in_flight", "sent", "deferred", "failed", "uncertain", "cancelled"
+]
 
-def _one_of(column: str, *values: str) -> CheckConstraint:
-    allowed = ", ".join(f"'{value}'" for value in values)
+
+def _one_of(column: str, kind: Any) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in get_args(kind))
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
 
@@ -51,6 +62,14 @@ class Base(DeclarativeBase):
         dict[str, Any]: Json,
         list[Any]: Json,
         list[str]: Json,
+        Frequency: Text,
+        Lane: Text,
+        SubscriberState: Text,
+        VoteValue: Text,
+        VotedVia: Text,
+        Verdict: Text,
+        MailKind: Text,
+        DeliveryState: Text,
         NDArray[np.float32]: Float32Vector,
     }
 
@@ -136,11 +155,11 @@ class SourceState(Base):
     """How a source's last run went; what the source is stands in the settings."""
 
     __tablename__ = "sources"
-    __table_args__ = (_one_of("verdict", "fresh", "quiet", "stale", "unreadable", "unreachable"),)
+    __table_args__ = (_one_of("verdict", Verdict),)
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last_run_at: Mapped[datetime]
-    verdict: Mapped[str]
+    verdict: Mapped[Verdict]
     detail: Mapped[str]
     n_listings: Mapped[int]
 
@@ -152,17 +171,17 @@ class Subscriber(Base):
     __table_args__ = (
         UniqueConstraint("address_key"),
         Index(None, "state", "next_due_at"),
-        _one_of("state", "pending", "active", "paused", "left", "suspended"),
-        _one_of("frequency", "daily", "weekdays", "weekly"),
+        _one_of("state", SubscriberState),
+        _one_of("frequency", Frequency),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     address: Mapped[str]
     address_key: Mapped[str]
-    state: Mapped[str]
+    state: Mapped[SubscriberState]
     timezone: Mapped[str]
     hour: Mapped[int]
-    frequency: Mapped[str]
+    frequency: Mapped[Frequency]
     length: Mapped[int]
     mix: Mapped[float]
     created_at: Mapped[datetime]
@@ -204,8 +223,8 @@ class VoteRow(Base):
 
     __tablename__ = "votes"
     __table_args__ = (
-        _one_of("value", "up", "down", "saved"),
-        _one_of("via", "web", "cli", "import"),
+        _one_of("value", VoteValue),
+        _one_of("via", VotedVia),
         Index(None, "paper_id"),
     )
 
@@ -215,8 +234,8 @@ class VoteRow(Base):
     paper_id: Mapped[int] = mapped_column(
         ForeignKey("papers.id", ondelete="CASCADE"), primary_key=True
     )
-    value: Mapped[str]
-    via: Mapped[str]
+    value: Mapped[VoteValue]
+    via: Mapped[VotedVia]
     at: Mapped[datetime]
 
 
@@ -238,13 +257,13 @@ class EditionRow(Base):
 
 
 class EditionItemRow(Base):
-    """One ranked paper of an edition, with what its score was made of."""
+    """One ranked paper of an edition: what its score was made of, and as what it was shown."""
 
     __tablename__ = "edition_items"
     __table_args__ = (
         UniqueConstraint("edition_id", "position"),
         Index(None, "subscriber_id", "paper_id"),
-        _one_of("lane", "personal", "trending", "exploration"),
+        _one_of("lane", Lane),
     )
 
     edition_id: Mapped[int] = mapped_column(
@@ -255,12 +274,11 @@ class EditionItemRow(Base):
     )
     subscriber_id: Mapped[int] = _owned_by_subscriber()
     position: Mapped[int]
-    lane: Mapped[str]
+    lane: Mapped[Lane]
     score: Mapped[float]
     probability: Mapped[float | None]
     propensity: Mapped[float]
-    summary: Mapped[str]
-    upvotes: Mapped[int | None]
+    card: Mapped[dict[str, Any]]
     reasons: Mapped[list[Any]]
 
 
@@ -273,19 +291,15 @@ class Delivery(Base):
         UniqueConstraint("message_id"),
         Index(None, "state", "due_at"),
         Index(None, "subscriber_id"),
-        _one_of("kind", "edition", "confirmation"),
-        _one_of(
-            "state",
-            *("queued", "claimed", "in_flight", "sent"),
-            *("deferred", "failed", "uncertain", "cancelled"),
-        ),
+        _one_of("kind", MailKind),
+        _one_of("state", DeliveryState),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subscriber_id: Mapped[int] = _owned_by_subscriber()
     edition_id: Mapped[int | None] = mapped_column(ForeignKey("editions.id", ondelete="CASCADE"))
-    kind: Mapped[str]
-    state: Mapped[str]
+    kind: Mapped[MailKind]
+    state: Mapped[DeliveryState]
     message_id: Mapped[str]
     created_at: Mapped[datetime]
     due_at: Mapped[datetime]
@@ -304,7 +318,7 @@ class Attempt(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     delivery_id: Mapped[int] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
     at: Mapped[datetime]
-    state: Mapped[str]
+    state: Mapped[DeliveryState]
     code: Mapped[int | None]
     reply: Mapped[str]
 

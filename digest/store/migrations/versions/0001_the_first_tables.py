@@ -38,7 +38,11 @@ def upgrade() -> None:
         sa.Column("id", Id, nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("abstract", sa.Text(), nullable=False),
-        sa.Column("authors", Json, nullable=False),
+        sa.Column(
+            "authors",
+            Json,
+            nullable=False,
+        ),
         sa.Column("arxiv_id", sa.Text(), nullable=True),
         sa.Column("doi", sa.Text(), nullable=True),
         sa.Column("url", sa.Text(), nullable=True),
@@ -59,7 +63,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("n_listings", Id, nullable=False),
         sa.CheckConstraint(
-            "verdict IN ('fresh', 'quiet', 'stale', 'unreadable', 'unreachable')",
+            "verdict IN ('fresh', 'quiet', 'stale', 'partial', 'unreadable', 'unreachable')",
             name="ck_sources_verdict",
         ),
         sa.PrimaryKeyConstraint("name", name="pk_sources"),
@@ -91,7 +95,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("address_key", name="uq_subscribers_address_key"),
     )
     op.create_index(
-        "ix_subscribers_state_next_due_at", "subscribers", ["state", "next_due_at"], unique=False
+        "ix_subscribers_state_next_due_at",
+        "subscribers",
+        ["state", "next_due_at"],
+        unique=False,
     )
     op.create_table(
         "suppressions",
@@ -133,7 +140,11 @@ def upgrade() -> None:
         sa.Column("encoder", sa.Text(), nullable=False),
         sa.Column("n_candidates", Id, nullable=False),
         sa.Column("note", sa.Text(), nullable=False),
-        sa.Column("runners_up", Json, nullable=False),
+        sa.Column(
+            "runners_up",
+            Json,
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["subscriber_id"],
             ["subscribers.id"],
@@ -173,7 +184,11 @@ def upgrade() -> None:
         sa.Column("position", Id, nullable=False),
         sa.Column("upvotes", Id, nullable=True),
         sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("facts", Json, nullable=False),
+        sa.Column(
+            "facts",
+            Json,
+            nullable=False,
+        ),
         sa.ForeignKeyConstraint(
             ["page_id"], ["pages.id"], name="fk_listings_page_id", ondelete="CASCADE"
         ),
@@ -210,7 +225,10 @@ def upgrade() -> None:
             ["paper_id"], ["papers.id"], name="fk_votes_paper_id", ondelete="CASCADE"
         ),
         sa.ForeignKeyConstraint(
-            ["subscriber_id"], ["subscribers.id"], name="fk_votes_subscriber_id", ondelete="CASCADE"
+            ["subscriber_id"],
+            ["subscribers.id"],
+            name="fk_votes_subscriber_id",
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("subscriber_id", "paper_id", name="pk_votes"),
     )
@@ -231,11 +249,15 @@ def upgrade() -> None:
         sa.Column("settled_at", UtcDateTime(), nullable=True),
         sa.CheckConstraint("kind IN ('edition', 'confirmation')", name="ck_deliveries_kind"),
         sa.CheckConstraint(
-            "state IN ('queued', 'claimed', 'in_flight', 'sent', 'deferred', 'failed', 'uncertain', 'cancelled')",
+            "state IN ('queued', 'claimed', 'in_flight', 'sent', 'deferred', 'failed', 'uncertain',"
+            " 'cancelled')",
             name="ck_deliveries_state",
         ),
         sa.ForeignKeyConstraint(
-            ["edition_id"], ["editions.id"], name="fk_deliveries_edition_id", ondelete="CASCADE"
+            ["edition_id"],
+            ["editions.id"],
+            name="fk_deliveries_edition_id",
+            ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
             ["subscriber_id"],
@@ -259,14 +281,24 @@ def upgrade() -> None:
         sa.Column("score", sa.Double(), nullable=False),
         sa.Column("probability", sa.Double(), nullable=True),
         sa.Column("propensity", sa.Double(), nullable=False),
-        sa.Column("summary", sa.Text(), nullable=False),
-        sa.Column("upvotes", Id, nullable=True),
-        sa.Column("reasons", Json, nullable=False),
+        sa.Column(
+            "card",
+            Json,
+            nullable=False,
+        ),
+        sa.Column(
+            "reasons",
+            Json,
+            nullable=False,
+        ),
         sa.CheckConstraint(
             "lane IN ('personal', 'trending', 'exploration')", name="ck_edition_items_lane"
         ),
         sa.ForeignKeyConstraint(
-            ["edition_id"], ["editions.id"], name="fk_edition_items_edition_id", ondelete="CASCADE"
+            ["edition_id"],
+            ["editions.id"],
+            name="fk_edition_items_edition_id",
+            ondelete="CASCADE",
         ),
         sa.ForeignKeyConstraint(
             ["paper_id"], ["papers.id"], name="fk_edition_items_paper_id", ondelete="CASCADE"
@@ -295,7 +327,10 @@ def upgrade() -> None:
         sa.Column("code", Id, nullable=True),
         sa.Column("reply", sa.Text(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["delivery_id"], ["deliveries.id"], name="fk_attempts_delivery_id", ondelete="CASCADE"
+            ["delivery_id"],
+            ["deliveries.id"],
+            name="fk_attempts_delivery_id",
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name="pk_attempts"),
     )

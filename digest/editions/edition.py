@@ -1,0 +1,148 @@
+"""What an edition is once it is frozen, and the words for its reasons."""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from digest.errors import Unknown
+from digest.ranking.types import Lane
+from digest.store.tables import EditionItemRow, EditionRow, Paper
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a paper is in an edition: one term of its score, and how much of it that term carried.
+
+    `kind` is one of `interest` (name), `liked`, `saved` and `disliked` (title of that paper),
+    `trending` (upvotes or None, pages), `resurfaced` (the same, for an old paper) and
+    `exploration`. `share` is the part of the score, 0 to 1.
+    """
+
+    kind: str
+    share: float
+    name: str = ""
+    title: str = ""
+    upvotes: int | None = None
+    pages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EditionItem:
+    """One ranked paper of an edition, with all that a mail or a page shows of it."""
+
+    position: int
+    paper_id: int
+    title: str
+    abstract: str
+    summary: str
+    authors: tuple[str, ...]
+    published_on: date | None
+    arxiv_id: str | None
+    doi: str | None
+    url: str | None
+    code_url: str | None
+    sources: tuple[str, ...]
+    upvotes: int | None
+    lane: Lane
+    score: float
+    probability: float | None
+    propensity: float
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One subscriber's digest for one of their local dates, frozen as it was built."""
+
+    edition_id: int
+    subscriber_id: int
+    local_date: date
+    built_at: datetime
+    n_candidates: int
+    note: str
+    items: tuple[EditionItem, ...]
+
+
+def in_words(reason: Reason) -> str:
+    """Say a reason in a sentence for the reader; plain text, not escaped."""
+    match reason.kind:
+        case "interest":
+            return f"Matches your interest “{reason.name}”"
+        case "liked":
+            return f"Close to “{reason.title}”, which you liked"
+        case "saved":
+            return f"Close to “{reason.title}”, which you saved"
+        case "trending" | "resurfaced":
+            seen = f"on {reason.pages} pages" if reason.pages > 1 else "on today’s page"
+            votes = f", {reason.upvotes} upvotes" if reason.upvotes else ""
+            old = (
+                "An older paper, newly trending: " if reason.kind == "resurfaced" else "Trending: "
+            )
+            return f"{old}{seen}{votes}"
+        case "exploration":
+            return "New territory: tell us whether you want more like it"
+        case "disliked":
+            return f"Unlike “{reason.title}”, which you did not want"
+        case _:
+            raise AssertionError(f"no reason is {reason.kind!r}")
+
+
+def freeze(item: EditionItem) -> dict[str, Any]:
+    """What a page or mail shows of an item, as JSON; the abstract stays with the paper."""
+    shown = asdict(item)
+    for elsewhere in (
+        "position",
+        "paper_id",
+        "abstract",
+        "lane",
+        "score",
+        "probability",
+        "reasons",
+    ):
+        del shown[elsewhere]
+    shown["published_on"] = item.published_on.isoformat() if item.published_on else None
+    return shown
+
+
+def read_edition(session: Session, edition_id: int) -> Edition:
+    """An edition as it was frozen. Raises Unknown."""
+    row = session.get(EditionRow, edition_id)
+    if row is None:
+        raise Unknown(f"there is no edition {edition_id}")
+    items = session.execute(
+        select(EditionItemRow, Paper.abstract)
+        .join(Paper, Paper.id == EditionItemRow.paper_id)
+        .where(EditionItemRow.edition_id == edition_id)
+        .order_by(EditionItemRow.position)
+    )
+    return Edition(
+        edition_id=row.id,
+        subscriber_id=row.subscriber_id,
+        local_date=row.local_date,
+        built_at=row.built_at,
+        n_candidates=row.n_candidates,
+        note=row.note,
+        items=tuple(_item(item, abstract) for item, abstract in items),
+    )
+
+
+def _item(row: EditionItemRow, abstract: str) -> EditionItem:
+    card = dict(row.card)
+    day = card.pop("published_on")
+    return EditionItem(
+        position=row.position,
+        paper_id=row.paper_id,
+        abstract=abstract,
+        lane=row.lane,
+        score=row.score,
+        probability=row.probability,
+        propensity=row.propensity,
+        published_on=date.fromisoformat(day) if day else None,
+        authors=tuple(card.pop("authors")),
+        sources=tuple(card.pop("sources")),
+        reasons=tuple(Reason(**reason) for reason in row.reasons),
+        **card,
+    )

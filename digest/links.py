@@ -1,0 +1,146 @@
+"""Links: signed claims <-> URLs; what a link allows, whoever holds it, without a login.
+
+A token is `key id, kind, expiry, ids` and a keyed MAC over them, in URL-safe base64. It carries no
+address, is the same whenever it is made, and there is one token for a claim and a key.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as NotBase64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from struct import Struct
+from typing import Literal
+from urllib.parse import urlsplit
+
+from digest.errors import BadSettings, BadToken
+
+Purpose = Literal["confirm", "edition", "vote", "unsubscribe", "preferences"]
+Choice = Literal["up", "down", "saved", ""]
+
+# A token stores the place in this list: add at its end, never reorder.
+_KINDS: tuple[tuple[Purpose, Choice], ...] = (
+    ("confirm", ""),
+    ("edition", ""),
+    ("vote", "up"),
+    ("vote", "down"),
+    ("vote", "saved"),
+    ("unsubscribe", ""),
+    ("preferences", ""),
+)
+_HEAD = Struct(">BBI")  # key id, kind, expiry in Unix seconds
+_MAC_SIZE = 16
+_SHORTEST_SECRET = 16
+_LONGEST_TOKEN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What the holder of a link may do, and until when (whole seconds, exclusive)."""
+
+    purpose: Purpose
+    subscriber_id: int
+    expires_at: datetime
+    edition_id: int = 0
+    paper_id: int = 0
+    value: Choice = ""
+
+
+class Links:
+    """Makes links under one base URL and reads them back."""
+
+    def __init__(self, base_url: str, secrets: Sequence[bytes]) -> None:
+        """Sign with the first of `secrets`; links of the others, rotated out, still hold."""
+        if not secrets or min(map(len, secrets)) < _SHORTEST_SECRET:
+            raise BadSettings(
+                f"secret_key: at least {_SHORTEST_SECRET} random bytes, or links can be forged"
+            )
+        self.base_url = base_url.rstrip("/")
+        self.base_path = urlsplit(self.base_url).path
+        self._keys = [
+            blake2b(secret, digest_size=32, person=b"links").digest() for secret in secrets
+        ]
+
+    def url(self, claim: Claim) -> str:
+        """The link for a mail."""
+        return f"{self.base_url}/{claim.purpose}/{self.token(claim)}"
+
+    def path(self, claim: Claim) -> str:
+        """The same link for a page of ours, whatever host name it was opened under."""
+        return f"{self.base_path}/{claim.purpose}/{self.token(claim)}"
+
+    def token(self, claim: Claim) -> str:
+        """Sign a claim."""
+        key = self._keys[0]
+        kind = _KINDS.index((claim.purpose, claim.value))
+        head = _HEAD.pack(_key_id(key), kind, int(claim.expires_at.timestamp()))
+        ids = map(_packed, (claim.subscriber_id, claim.edition_id, claim.paper_id))
+        body = head + b"".join(ids)
+        return _encoded(body + _mac(body, key))
+
+    def read(self, token: str, purpose: Purpose, now: datetime) -> Claim:
+        """Give the claim back. Raises BadToken: `expired` if it was ours and its time is over."""
+        body, mac = _split(token)
+        keys = [key for key in self._keys if body[:1] == bytes([_key_id(key)])]
+        if not any(hmac.compare_digest(_mac(body, key), mac) for key in keys):
+            raise BadToken("this link is not one of ours, or a part of it is missing")
+        _, kind, expiry = _HEAD.unpack_from(body)
+        signed_purpose, value = _KINDS[kind]
+        if signed_purpose != purpose:
+            raise BadToken(f"this link is for something else: {signed_purpose}, not {purpose}")
+        expires_at = datetime.fromtimestamp(expiry, UTC)
+        if now >= expires_at:
+            raise BadToken(f"this link was good until {expires_at:%Y-%m-%d}", expired=True)
+        subscriber_id, edition_id, paper_id = _unpacked(body[_HEAD.size :])
+        return Claim(purpose, subscriber_id, expires_at, edition_id, paper_id, value)
+
+
+def _key_id(key: bytes) -> int:
+    return blake2b(key, digest_size=1, person=b"key id").digest()[0]
+
+
+def _mac(body: bytes, key: bytes) -> bytes:
+    return blake2b(body, digest_size=_MAC_SIZE, key=key, person=b"claim").digest()
+
+
+def _encoded(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def _split(token: str) -> tuple[bytes, bytes]:
+    """Part a token into body and MAC, both empty where it cannot be one of ours."""
+    try:
+        raw = (
+            urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            if len(token) <= _LONGEST_TOKEN
+            else b""
+        )
+    except (NotBase64, ValueError):
+        raw = b""
+    # Base64 reads several spellings as the same bytes; only the one that we write is ours.
+    if len(raw) <= _HEAD.size + _MAC_SIZE or _encoded(raw) != token:
+        return b"", b""
+    return raw[:-_MAC_SIZE], raw[-_MAC_SIZE:]
+
+
+def _packed(number: int) -> bytes:
+    """Seven bits a byte, lowest first; the high bit says that more follow."""
+    packed = bytearray()
+    while number > 0x7F:
+        packed.append(number & 0x7F | 0x80)
+        number >>= 7
+    packed.append(number)
+    return bytes(packed)
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    numbers, number, shift = [], 0, 0
+    for byte in packed:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte <= 0x7F:
+            numbers.append(number)
+            number, shift = 0, 0
+    return numbers

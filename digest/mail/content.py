@@ -1,0 +1,249 @@
+"""An edition to what its mail says, as plain values: templates decide looks and nothing else.
+
+Links that we sign arrive ready made; links and text from outside are checked here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import quote, quote_plus, urlsplit
+
+from digest.editions import Edition, EditionItem, Reason, in_words
+from digest.errors import BadInput
+from digest.ranking.types import Lane
+
+LANES: Mapping[Lane, str] = {
+    "personal": "For you",
+    "trending": "Trending, outside your interests",
+    "exploration": "New territory",
+}
+SECOND_REASON_SHARE = 1 / 3
+
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_ARXIV_ID = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?", re.ASCII)
+_DOI = re.compile(r"10\.\d{4,9}/\S{1,200}", re.ASCII)
+# Zero-width (non-)joiners change how Persian, Indic and emoji text reads.
+_JOINERS = "\u200c\u200d"
+
+
+@dataclass(frozen=True, slots=True)
+class VoteLinks:
+    """Where the three thumbs of one paper lead."""
+
+    up: str
+    down: str
+    saved: str
+
+
+@dataclass(frozen=True, slots=True)
+class EditionLinks:
+    """The signed links of one edition; `votes` by paper id."""
+
+    edition_url: str
+    unsubscribe_url: str
+    preferences_url: str | None
+    votes: Mapping[int, VoteLinks]
+
+
+@dataclass(frozen=True, slots=True)
+class PaperLink:
+    """A link to a paper, its PDF or its code, with the word that a reader clicks on."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailPaper:
+    """One paper as a mail shows it; empty strings and tuples are not shown."""
+
+    title: str
+    short_title: str
+    lane: Lane
+    lane_label: str
+    authors: str
+    origin: str
+    summary: str
+    why: tuple[str, ...]
+    link: PaperLink
+    more_links: tuple[PaperLink, ...]
+    votes: VoteLinks | None
+
+
+@dataclass(frozen=True, slots=True)
+class EditionMail:
+    """The mail of one edition; `n_hidden` papers of it are on the edition's page alone."""
+
+    subject: str
+    preheader: str
+    day: str
+    headline: str
+    note: str
+    papers: tuple[MailPaper, ...]
+    edition_url: str
+    unsubscribe_url: str
+    preferences_url: str | None
+    postal_address: str
+    n_hidden: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationMail:
+    """The mail that asks whether an address really wants the digest."""
+
+    confirm_url: str
+    days_valid: int
+    postal_address: str
+
+
+def edition_mail(edition: Edition, links: EditionLinks, postal_address: str) -> EditionMail:
+    """Say what the mail of `edition` says; raises BadInput where one of our links is none."""
+    titles = [one_line(item.title) for item in edition.items]
+    return EditionMail(
+        subject=_subject(titles),
+        preheader=" · ".join(shorten(title, 80) for title in titles[1:3]),
+        day=long_date(edition.local_date),
+        headline=_headline(len(titles), edition.n_candidates),
+        note=shorten(one_line(edition.note), 500),
+        papers=tuple(_paper(item, links.votes.get(item.paper_id)) for item in edition.items),
+        edition_url=_our_link(links.edition_url),
+        unsubscribe_url=_our_link(links.unsubscribe_url),
+        preferences_url=links.preferences_url and _our_link(links.preferences_url),
+        postal_address=one_line(postal_address),
+    )
+
+
+def long_date(day: date) -> str:
+    """Write `day` as in Saturday 21 November 2026, whatever the locale."""
+    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def one_line(text: str) -> str:
+    """Drop what cannot be printed (controls, lone surrogates, bidi marks); fold white space."""
+    if not text.isprintable():
+        text = "".join(c for c in text if c.isprintable() or c.isspace() or c in _JOINERS)
+    return " ".join(text.split())
+
+
+def shorten(text: str, n: int) -> str:
+    """Cut `text` to at most `n` characters, between words where there are any."""
+    if len(text) <= n:
+        return text
+    cut = text[:n]
+    space = cut.rfind(" ")
+    # A lone long word, or Chinese: better cut anywhere than lose most of it.
+    if space > n // 2:
+        cut = cut[:space]
+    return cut[: n - 1].rstrip(" ,;:.-\N{EN DASH}\N{EM DASH}") + "…"
+
+
+def web_link(url: str | None) -> str | None:
+    """Return `url` if it may become a link: http or https, a host, no tricks; else None."""
+    if not url or len(url) > 2000 or not url.isprintable() or re.search(r'[\s<>"\\]', url):
+        return None
+    try:
+        parts = urlsplit(url)
+        plain = parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc
+    except ValueError:
+        return None
+    return url if plain else None
+
+
+def _our_link(url: str) -> str:
+    if web_link(url) is None:
+        raise BadInput(f"not a web link: {url[:100]!r}")
+    return url
+
+
+def _subject(titles: Sequence[str]) -> str:
+    match titles:
+        case []:
+            return "No new papers for you today"
+        case [only]:
+            return shorten(only, 60)
+        case [first, *rest]:
+            return f"{shorten(first, 60)} + {len(rest)} more"
+    raise AssertionError
+
+
+def _headline(n: int, n_candidates: int) -> str:
+    papers = "paper" if n_candidates == 1 else "papers"
+    return f"{n} for you from {max(n, n_candidates):,} new {papers}"
+
+
+def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
+    title = shorten(one_line(item.title), 300)
+    link, *more_links = _paper_links(item, title)
+    return MailPaper(
+        title=title,
+        short_title=shorten(title, 60),
+        lane=item.lane,
+        lane_label=LANES[item.lane],
+        authors=_authors(item.authors),
+        origin=_origin(item),
+        summary=shorten(one_line(item.summary), 600),
+        why=_why(item.reasons),
+        link=link,
+        more_links=tuple(more_links),
+        votes=votes and VoteLinks(*map(_our_link, (votes.up, votes.down, votes.saved))),
+    )
+
+
+def _authors(names: Sequence[str]) -> str:
+    names = [shorten(name, 60) for name in map(one_line, names) if name]
+    match names:
+        case []:
+            return ""
+        case [only]:
+            return only
+        case [first, last]:
+            return f"{first}, {last}"
+        case [first, *_, last]:
+            return f"{first}, …, {last} ({len(names)} authors)"
+    raise AssertionError
+
+
+def _origin(item: EditionItem) -> str:
+    arxiv_id = _arxiv_id(item)
+    where = [f"arXiv {arxiv_id}"] if arxiv_id else []
+    if day := item.published_on:
+        where.append(f"{day.day} {_MONTHS[day.month - 1][:3]} {day.year}")
+    where.extend(shorten(one_line(source), 40) for source in item.sources[:3])
+    return " · ".join(filter(None, where))
+
+
+def _why(reasons: Sequence[Reason]) -> tuple[str, ...]:
+    told = (
+        [reasons[0], *(r for r in reasons[1:2] if r.share >= SECOND_REASON_SHARE)]
+        if reasons
+        else []
+    )
+    return tuple(shorten(one_line(in_words(reason)), 240) for reason in told)
+
+
+def _arxiv_id(item: EditionItem) -> str | None:
+    known = item.arxiv_id and _ARXIV_ID.fullmatch(item.arxiv_id)
+    return item.arxiv_id if known else None
+
+
+def _paper_links(item: EditionItem, title: str) -> list[PaperLink]:
+    arxiv_id = _arxiv_id(item)
+    if url := web_link(item.url):
+        links = [PaperLink("Paper", url)]
+    elif arxiv_id:
+        links = [PaperLink("arXiv", f"https://arxiv.org/abs/{arxiv_id}")]
+    elif item.doi and _DOI.fullmatch(item.doi):
+        links = [PaperLink("DOI", f"https://doi.org/{quote(item.doi)}")]
+    else:
+        query = quote_plus(title)
+        links = [PaperLink("Search", f"https://scholar.google.com/scholar?q={query}")]
+    if arxiv_id:
+        links.append(PaperLink("PDF", f"https://arxiv.org/pdf/{arxiv_id}"))
+    if code_url := web_link(item.code_url):
+        links.append(PaperLink("Code", code_url))
+    return links

@@ -1,0 +1,214 @@
+"""A rendered mail to the bytes that cross the wire; who is written to, and when, is given.
+
+We serialise ourselves: the standard library turns a long List-Unsubscribe into encoded words,
+which breaks one-click unsubscribe (RFC 8058). Whatever the text, no header can be injected.
+"""
+
+import re
+from base64 import b64encode
+from binascii import b2a_qp
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import format_datetime
+from hashlib import sha256
+
+from email_validator import EmailNotValidError, validate_email
+
+from digest.errors import BadInput
+from digest.mail.content import one_line, web_link
+from digest.mail.render import Rendered
+
+_COLUMNS = 78
+_MAX_PLAIN_NAME = 60
+_MAX_URL = 900
+_ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9.-]{1,255}")
+_MAILTO = re.compile(r"mailto:[!-;=?-~]{3,900}")
+_FEEDBACK_ID = re.compile(r"[!-~]{1,200}")
+_NO_CONTROLS = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n"}
+
+
+@dataclass(frozen=True, slots=True)
+class MailingList:
+    """What makes a mail bulk mail that one click ends; a mail that was asked for has none.
+
+    `unsubscribe_url` takes the POST of RFC 8058; `unsubscribe_mailto` is a whole mailto: URL.
+    """
+
+    list_id: str
+    unsubscribe_url: str
+    unsubscribe_mailto: str | None = None
+    feedback_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """From whom, to whom, when and as what: all that the headers say; `message_id` without <>."""
+
+    envelope_sender: str
+    sender_name: str
+    sender_address: str
+    recipient: str
+    message_id: str
+    date: datetime
+    reply_to: str | None = None
+    mailing_list: MailingList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WireMessage:
+    """One mail to one recipient, as it will cross the wire."""
+
+    envelope_sender: str
+    recipient: str
+    raw: bytes
+    message_id: str
+    smtputf8: bool = False
+
+
+def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
+    """Serialise a mail; the same inputs give the same bytes.
+
+    Raises BadInput for an address, id or link that cannot stand in a header.
+    """
+    recipient = _address(headers.recipient)
+    sender = _address(headers.sender_address)
+    reply_to = headers.reply_to and _address(headers.reply_to)
+    message_id = _matching(_MESSAGE_ID, headers.message_id, "a message id")
+    if headers.date.tzinfo is None:
+        raise BadInput("the date of a mail needs a time zone")
+    content = "\n".join((message_id, rendered.text, rendered.html)).encode(errors="replace")
+    boundary = f"=_{sha256(content).hexdigest()[:32]}"
+    lines = [
+        _mailbox("From", headers.sender_name, sender),
+        f"To: {recipient}",
+        *([f"Reply-To: {reply_to}"] if reply_to else []),
+        _unstructured("Subject", rendered.subject),
+        f"Date: {format_datetime(headers.date)}",
+        f"Message-ID: <{message_id}>",
+        *(_list_lines(headers.mailing_list, headers.sender_name) if headers.mailing_list else []),
+        # Both ask for no "out of office" in return: the second is for Exchange.
+        "Auto-Submitted: auto-generated",
+        "X-Auto-Response-Suppress: OOF, AutoReply",
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"',
+        "",
+        *_part(boundary, "plain", rendered.text),
+        *_part(boundary, "html", rendered.html),
+        f"--{boundary}--",
+        "",
+    ]
+    envelope_sender = _address(headers.envelope_sender)
+    return WireMessage(
+        envelope_sender=envelope_sender,
+        recipient=recipient,
+        raw="\r\n".join(lines).encode(),
+        message_id=message_id,
+        smtputf8=not f"{envelope_sender}{sender}{recipient}{reply_to}".isascii(),
+    )
+
+
+def _list_lines(mailing_list: MailingList, name: str) -> Iterator[str]:
+    yield _mailbox("List-Id", name, _matching(_DOMAIN, mailing_list.list_id, "a list id"))
+    url = mailing_list.unsubscribe_url
+    if not url.isascii() or len(url) > _MAX_URL or web_link(url) is None:
+        raise BadInput(f"not a web link for List-Unsubscribe: {url[:100]!r}")
+    if mailto := mailing_list.unsubscribe_mailto:
+        mailto = _matching(_MAILTO, mailto, "a mailto: link")
+        yield f"List-Unsubscribe: <{url}>,\r\n <{mailto}>"
+    else:
+        yield f"List-Unsubscribe: <{url}>"
+    yield "List-Unsubscribe-Post: List-Unsubscribe=One-Click"
+    yield "Precedence: bulk"
+    if feedback_id := mailing_list.feedback_id:
+        yield f"Feedback-ID: {_matching(_FEEDBACK_ID, feedback_id, 'a feedback id')}"
+
+
+def _address(text: str) -> str:
+    """Return an address as it stands in headers and envelope: its domain always in ASCII."""
+    try:
+        # Special domains are let through: example.org and .test are what people try things with.
+        known = validate_email(text, check_deliverability=False, test_environment=True)
+    except EmailNotValidError as error:
+        raise BadInput(f"{text[:100]!r} is no e-mail address: {error}") from None
+    return f"{known.local_part}@{known.ascii_domain}"
+
+
+def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise BadInput(f"not {what}: {text[:100]!r}")
+    return text
+
+
+def _unstructured(header: str, text: str) -> str:
+    text = one_line(text)
+    return _fold(header, text.split() if _is_plain(text) else _encoded_words(header, text))
+
+
+def _mailbox(header: str, name: str, address: str) -> str:
+    name = one_line(name)
+    if not _is_plain(name) or len(name) > _MAX_PLAIN_NAME:
+        words = list(_encoded_words(header, name))
+    elif _ATOMS.fullmatch(name):
+        words = [name]
+    else:
+        words = ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']
+    return _fold(header, [*words, f"<{address}>"])
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether `text` can stand in a header as it is, folded between its words."""
+    longest = max(map(len, text.split()), default=0)
+    return text.isascii() and "=?" not in text and longest <= _MAX_PLAIN_NAME
+
+
+def _encoded_words(header: str, text: str) -> Iterator[str]:
+    """RFC 2047: every word stands for whole characters, every line takes 76 columns at most."""
+    room = _room_for_encoded(len(header) + 2)
+    chunk = b""
+    for char in text:
+        encoded = char.encode()
+        if len(chunk) + len(encoded) > room:
+            yield _encoded_word(chunk)
+            chunk, room = b"", _room_for_encoded(1)
+        chunk += encoded
+    yield _encoded_word(chunk)
+
+
+def _room_for_encoded(column: int) -> int:
+    return (76 - column - len("=?utf-8?b??=")) // 4 * 3
+
+
+def _encoded_word(chunk: bytes) -> str:
+    return f"=?utf-8?b?{b64encode(chunk).decode()}?="
+
+
+def _fold(header: str, words: Iterable[str]) -> str:
+    lines = [f"{header}:"]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) <= _COLUMNS or lines == [f"{header}:"]:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f" {word}")
+    return "\r\n".join(lines)
+
+
+def _part(boundary: str, subtype: str, text: str) -> tuple[str, ...]:
+    return (
+        # No quoted-printable text holds "=_", so no part can hold the boundary.
+        f"--{boundary}",
+        f"Content-Type: text/{subtype}; charset=utf-8",
+        "Content-Transfer-Encoding: quoted-printable",
+        "",
+        _quoted_printable(text),
+    )
+
+
+def _quoted_printable(text: str) -> str:
+    unix = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NO_CONTROLS)
+    lines = unix.rstrip("\n") + "\n"
+    # The encoder folds with the line end that it meets first, so there must be one.
+    encoded = b2a_qp(lines.replace("\n", "\r\n").encode(errors="ignore"), istext=True)
+    return encoded.decode("ascii")

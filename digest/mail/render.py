@@ -1,0 +1,98 @@
+"""What a mail says to what it looks like: a subject, a text part and an HTML part."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from textwrap import fill
+
+import jinja2
+
+import digest
+from digest.mail.content import ConfirmationMail, EditionMail, one_line
+
+# Gmail hides what comes after 102 kB of HTML, and with it the unsubscribe link.
+MAX_HTML_BYTES = 99_999
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mail in words and in HTML, without its headers."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def templates_folder() -> Path:
+    """Where the templates are: inside the installed package, or beside it in a checkout."""
+    package = Path(digest.__file__).parent
+    installed = package / "templates"
+    return installed if installed.is_dir() else package.parent / "templates"
+
+
+def render(mail: EditionMail | ConfirmationMail) -> Rendered:
+    """Render `mail`; the same mail gives the same text, and never too much HTML."""
+    if isinstance(mail, ConfirmationMail):
+        return Rendered(
+            subject=one_line(_fill("confirmation/subject.txt", mail)),
+            text=_fill("confirmation/body.txt", mail),
+            html=_fill("confirmation/body.html", mail),
+        )
+    return Rendered(
+        subject=one_line(_fill("edition/subject.txt", mail)),
+        text=_fill("edition/body.txt", mail),
+        html=_edition_html(mail),
+    )
+
+
+def _edition_html(mail: EditionMail) -> str:
+    html = _fill("edition/body.html", mail)
+    while (excess := len(html.encode()) - MAX_HTML_BYTES) > 0:
+        mail = _lighter(mail, excess)
+        html = _fill("edition/body.html", mail)
+    return html
+
+
+def _lighter(mail: EditionMail, excess: int) -> EditionMail:
+    """Drop summaries from the end until `excess` bytes are gone; without any, the last paper."""
+    papers = list(mail.papers)
+    for i, paper in reversed(list(enumerate(papers))):
+        if paper.summary and excess > 0:
+            excess -= len(paper.summary.encode())
+            papers[i] = replace(paper, summary="")
+    if tuple(papers) != mail.papers:
+        return replace(mail, papers=tuple(papers))
+    return replace(mail, papers=mail.papers[:-1], n_hidden=mail.n_hidden + 1)
+
+
+def _fill(template: str, mail: EditionMail | ConfirmationMail) -> str:
+    return _templates().get_template(template).render(mail=mail)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_folder() / "mail"),
+        autoescape=jinja2.select_autoescape(("html",)),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        auto_reload=False,
+    )
+    environment.filters["wrap"] = _wrap
+    return environment
+
+
+def _wrap(text: str, indent: int = 0) -> str:
+    """Fold `text` to 72 columns, later lines indented by `indent`; a URL stays whole."""
+    margin = " " * indent
+    folded = fill(
+        text,
+        72,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return folded.removeprefix(margin)

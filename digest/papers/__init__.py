@@ -1,0 +1,1 @@
+"""Papers: listings to papers (cleaning, identity), their embedding, summary and momentum."""

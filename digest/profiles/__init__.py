@@ -1,0 +1,1 @@
+"""Profiles: interests, votes and imports to the signals that ranking fits."""

@@ -1,0 +1,51 @@
+"""Putting a mail into the outbox and taking it out again, in the caller's transaction."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from digest.store.database import insert
+from digest.store.tables import Delivery, MailKind
+
+# A mail that could not be handed over in this time says nothing new any more.
+LIFE = timedelta(days=1)
+
+
+def queue(
+    session: Session,
+    *,
+    kind: MailKind,
+    subscriber_id: int,
+    edition_id: int | None = None,
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> int | None:
+    """Queue one mail; its delivery's id, or None where that edition has one already."""
+    row = {
+        "kind": kind,
+        "subscriber_id": subscriber_id,
+        "edition_id": edition_id,
+        "state": "queued",
+        "message_id": uuid4().hex,
+        "created_at": now,
+        "due_at": now,
+        "expires_at": expires_at or now + LIFE,
+    }
+    found: int | None = session.scalar(
+        insert(session, Delivery).values(row).on_conflict_do_nothing().returning(Delivery.id)
+    )
+    return found
+
+
+def cancel(session: Session, subscriber_id: int, now: datetime) -> None:
+    """Take back every mail to a subscriber that nobody has begun to send."""
+    session.execute(
+        update(Delivery)
+        .where(
+            Delivery.subscriber_id == subscriber_id,
+            Delivery.state.in_(("queued", "claimed", "deferred")),
+        )
+        .values(state="cancelled", settled_at=now)
+    )

@@ -1,0 +1,303 @@
+"""A subscriber's life: asked, confirmed, paused, left, erased.
+
+Before `confirm` one mail a day is queued at most, the one that asks for it; after `leave` none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime, time, timedelta
+from difflib import get_close_matches
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import CursorResult, delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from digest.delivery.suppression import is_suppressed
+from digest.editions import next_due
+from digest.errors import BadInput, Unknown
+from digest.links import Claim
+from digest.profiles.interests import MOST, set_interest
+from digest.settings import Frequency, SubscriberDefaults
+from digest.store import insert
+from digest.store.deliveries import cancel, queue
+from digest.store.tables import Consent, Delivery, Interest, Subscriber
+from digest.subscribers.subscription import (
+    Subscription,
+    address_key,
+    name_of,
+    parse_subscription,
+)
+
+State = Literal["pending", "active", "paused", "left", "suspended"]
+Asked = Literal["asked", "asked already", "subscribed already", "suppressed"]
+AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended"]
+
+CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
+
+_A_DAY = timedelta(days=1)
+_TIME_TO_CONFIRM = timedelta(days=7)
+_SETTINGS = ("timezone", "hour", "frequency", "length", "mix")
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberView:
+    """A subscriber as they stand."""
+
+    id: int
+    address: str
+    state: State
+    timezone: str
+    hour: int
+    frequency: Frequency
+    length: int
+    mix: float
+    created_at: datetime
+    confirmed_at: datetime | None
+    paused_until: date | None
+    next_due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `add` did, and the subscriber as it left them."""
+
+    outcome: AddedAs
+    subscriber: SubscriberView
+
+
+def subscribe(
+    session: Session, subscription: Subscription, *, secret: bytes, now: datetime
+) -> Asked:
+    """Sign somebody up who may not own the address: one mail asks it, at most once a day.
+
+    Nobody who is subscribed is changed, so that a stranger cannot. The answer is for the log:
+    whoever asked must be told the same in every case.
+    """
+    if is_suppressed(session, subscription.address, secret):
+        return "suppressed"
+    row, _ = _row_for(session, subscription, now)
+    if row.state in ("active", "paused"):
+        return "subscribed already"
+    if row.confirmed_at is None:
+        session.execute(delete(Interest).where(Interest.subscriber_id == row.id))
+    _settle(session, row, subscription, now)
+    return _ask(session, row, now)
+
+
+def add(
+    session: Session, subscription: Subscription, *, now: datetime, confirmed: bool = True
+) -> Added:
+    """Take a subscriber on an operator's word; the same address again gets the new settings.
+
+    Whoever has left, or whose address is suspended, is not brought back but by their own
+    confirmation, which `confirmed=False` asks for.
+    """
+    row, is_new = _row_for(session, subscription, now)
+    if confirmed and row.state in ("left", "suspended"):
+        return Added("has left" if row.state == "left" else "is suspended", _view(row))
+    before = row.state
+    changed = _settle(session, row, subscription, now)
+    if confirmed and row.state == "pending":
+        _activate(row, now)
+        _note(session, row, "added by operator", CONSENT, now)
+    elif row.state not in ("active", "paused"):
+        _ask(session, row, now)
+    outcome: AddedAs = "changed" if changed or row.state != before else "unchanged"
+    return Added("added" if is_new else outcome, _view(row))
+
+
+def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
+    """Make a pending subscriber active; their first edition is due at once. Safe to repeat.
+
+    Raises Unknown for one who is gone, BadInput for one who has left since.
+    """
+    row = _row(session, claim.subscriber_id)
+    if row.state == "left":
+        raise BadInput("this address was unsubscribed after that mail; please subscribe again")
+    if row.state == "pending":
+        _activate(row, now)
+        _note(session, row, "confirmed", CONSENT, now)
+    return _view(row)
+
+
+def leave(session: Session, who: Claim | int, *, now: datetime, why: str) -> SubscriberView:
+    """Stop all mail at once, what is queued included. Safe to repeat. Raises Unknown."""
+    row = _row(session, who.subscriber_id if isinstance(who, Claim) else who)
+    if row.state != "left":
+        row.state, row.left_at, row.next_due_at, row.paused_until = "left", now, None, None
+        _note(session, row, "left", why, now)
+        cancel(session, row.id, now)
+    return _view(row)
+
+
+def pause(session: Session, address: str, until: date | None, *, now: datetime) -> SubscriberView:
+    """Hold the mail back, queued mail included, until their local date `until` or for good."""
+    row = _find(session, address)
+    if row.state not in ("active", "paused"):
+        raise BadInput(f"{row.address} is {row.state}: only an active subscriber can be paused")
+    zone = ZoneInfo(row.timezone)
+    if until is not None and until <= now.astimezone(zone).date():
+        raise BadInput(f"until: must be a day to come, not {until}")
+    row.state, row.paused_until, row.next_due_at = "paused", until, None
+    if until is not None:
+        eve = datetime.combine(until, time.min, zone) - timedelta(microseconds=1)
+        row.next_due_at = _next_due(row, eve)
+    cancel(session, row.id, now)
+    return _view(row)
+
+
+def resume(session: Session, address: str, *, now: datetime) -> SubscriberView:
+    """Mail again, from their next hour on, after a pause or a suspension. Safe to repeat."""
+    row = _find(session, address)
+    if row.state in ("paused", "suspended"):
+        row.state, row.paused_until, row.next_due_at = "active", None, _next_due(row, now)
+    elif row.state != "active":
+        raise BadInput(f"{row.address} is {row.state}: only they themselves can subscribe again")
+    return _view(row)
+
+
+def wake(session: Session, now: datetime) -> int:
+    """End the pauses whose time is over; their edition is due at this very tick."""
+    over = update(Subscriber).where(Subscriber.state == "paused", Subscriber.next_due_at <= now)
+    result = session.execute(over.values(state="active", paused_until=None))
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def change(
+    session: Session, address: str, changes: Mapping[str, object], *, now: datetime
+) -> SubscriberView:
+    """Set what `changes` names of a subscriber's settings; an `interest` is added to theirs."""
+    row = _find(session, address)
+    present = {name: getattr(row, name) for name in _SETTINGS}
+    asked = {**present, **changes, "address": row.address}
+    _settle(session, row, parse_subscription(asked, SubscriberDefaults()), now)
+    return _view(row)
+
+
+def erase(session: Session, address: str) -> None:
+    """Delete all that is stored of a subscriber. Raises Unknown."""
+    session.execute(delete(Subscriber).where(Subscriber.id == _find(session, address).id))
+
+
+def expire_pending(session: Session, now: datetime) -> int:
+    """Forget sign-ups that nobody confirmed within a week; one who had left has left again."""
+    asked_lately = exists().where(
+        Consent.subscriber_id == Subscriber.id,
+        Consent.kind == "asked",
+        Consent.at > now - _TIME_TO_CONFIRM,
+    )
+    stale = (Subscriber.state == "pending", ~asked_lately)
+    back = update(Subscriber).where(*stale, Subscriber.left_at.is_not(None)).values(state="left")
+    n = 0
+    for statement in (back, delete(Subscriber).where(*stale)):
+        n += cast("CursorResult[Any]", session.execute(statement)).rowcount
+    return n
+
+
+def find(session: Session, address: str) -> SubscriberView:
+    """The subscriber of an address, however it is spelt. Raises Unknown, with the nearest one."""
+    return _view(_find(session, address))
+
+
+def read_subscriber(session: Session, subscriber_id: int) -> SubscriberView:
+    """The subscriber of a claim. Raises Unknown."""
+    row = session.get(Subscriber, subscriber_id)
+    if row is None:
+        raise Unknown("this subscription no longer exists")
+    return _view(row)
+
+
+def list_subscribers(
+    session: Session, state: State | None = None, limit: int | None = None
+) -> list[SubscriberView]:
+    """Subscribers by address."""
+    query = select(Subscriber).order_by(Subscriber.address_key).limit(limit)
+    if state is not None:
+        query = query.where(Subscriber.state == state)
+    return [_view(row) for row in session.scalars(query)]
+
+
+def _view(row: Subscriber) -> SubscriberView:
+    return SubscriberView(
+        **{field.name: getattr(row, field.name) for field in fields(SubscriberView)}
+    )
+
+
+def _row(session: Session, subscriber_id: int) -> Subscriber:
+    """The row, held against others who would change it."""
+    row = session.get(Subscriber, subscriber_id, with_for_update=True)
+    if row is None:
+        raise Unknown("this subscription no longer exists")
+    return row
+
+
+def _find(session: Session, address: str) -> Subscriber:
+    row = session.scalar(select(Subscriber).where(Subscriber.address_key == address_key(address)))
+    if row is None:
+        known: Sequence[str] = session.scalars(select(Subscriber.address)).all()
+        near = get_close_matches(address, known, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise Unknown(f"nobody is subscribed as {address}{hint}")
+    return row
+
+
+def _row_for(session: Session, asked: Subscription, now: datetime) -> tuple[Subscriber, bool]:
+    """The row of an address, made if need be, and whether it was; two who ask at once share it."""
+    key = address_key(asked.address)
+    new = insert(session, Subscriber).values(
+        address=asked.address,
+        address_key=key,
+        state="pending",
+        created_at=now,
+        **{name: getattr(asked, name) for name in _SETTINGS},
+    )
+    made = session.scalar(
+        new.on_conflict_do_nothing(index_elements=["address_key"]).returning(Subscriber.id)
+    )
+    query = select(Subscriber).where(Subscriber.address_key == key).with_for_update()
+    return session.scalars(query).one(), made is not None
+
+
+def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetime) -> bool:
+    """Store settings, and new interests as far as there is room; whether anything is new."""
+    before = {name: getattr(row, name) for name in _SETTINGS}
+    after = {name: getattr(asked, name) for name in _SETTINGS}
+    for name, value in after.items():
+        setattr(row, name, value)
+    if row.state == "active" and before != after:
+        row.next_due_at = _next_due(row, now)
+    known = set(session.scalars(select(Interest.text).where(Interest.subscriber_id == row.id)))
+    new = [text for text in asked.interest.splitlines() if text not in known][: MOST - len(known)]
+    for text in new:
+        set_interest(session, row.id, name_of(text), text, now)
+    return bool(new) or before != after
+
+
+def _ask(session: Session, row: Subscriber, now: datetime) -> Asked:
+    row.state = "pending"
+    # Whoever has just left by their own hand may come back at once; a stranger may not mail them.
+    since = max(now - _A_DAY, row.left_at or now - _A_DAY)
+    asked = select(Delivery.id).where(
+        Delivery.subscriber_id == row.id,
+        Delivery.kind == "confirmation",
+        Delivery.created_at > since,
+    )
+    if session.scalars(asked).first() is not None:
+        return "asked already"
+    _note(session, row, "asked", CONSENT, now)
+    queue(session, kind="confirmation", subscriber_id=row.id, now=now)
+    return "asked"
+
+
+def _activate(row: Subscriber, now: datetime) -> None:
+    row.state, row.confirmed_at, row.left_at = "active", now, None
+    row.paused_until, row.next_due_at = None, now
+
+
+def _next_due(row: Subscriber, after: datetime) -> datetime:
+    return next_due(row.timezone, row.hour, cast("Frequency", row.frequency), after)
+
+
+def _note(session: Session, row: Subscriber, kind: str, wording: str, now: datetime) -> None:
+    session.add(Consent(subscriber_id=row.id, at=now, kind=kind, wording=wording))

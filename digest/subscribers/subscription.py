@@ -1,0 +1,104 @@
+"""What a form, a command or a file asks for, checked field by field before anything is stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+
+from digest.errors import BadInput
+from digest.papers.clean import one_line, plain
+from digest.profiles.interests import MOST
+from digest.settings import Address, Frequency, Hour, SubscriberDefaults, TimeZone
+
+_LONGEST_INTEREST = 2000
+_LONGEST_NAME = 60
+
+# What pydantic says is for programmers; an address and a zone speak for themselves.
+_ALLOWED = {
+    "hour": "an hour from 0 to 23",
+    "frequency": "daily, weekdays or weekly",
+    "length": "a number of papers from 1 to 30",
+    "mix": "a number from 0 (only what is trending) to 1 (only what is yours)",
+}
+
+
+def _interest(text: str) -> str:
+    lines = [line for line in plain(text).split("\n") if one_line(name_of(line))]
+    if len(lines) > MOST or any(len(line) > _LONGEST_INTEREST for line in lines):
+        raise ValueError(
+            f"one interest a line, at most {MOST} lines of {_LONGEST_INTEREST} letters"
+        )
+    return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An address and the settings asked for it; `interest` holds one interest per line."""
+
+    address: Address
+    timezone: TimeZone
+    hour: Hour
+    frequency: Frequency
+    length: Annotated[int, Field(ge=1, le=30)]
+    mix: Annotated[float, Field(ge=0, le=1)]
+    interest: Annotated[str, AfterValidator(_interest)] = ""
+
+
+FIELDS = tuple(field.name for field in fields(Subscription))
+_SUBSCRIPTION = TypeAdapter(Subscription)
+
+
+def parse_subscription(values: Mapping[str, object], defaults: SubscriberDefaults) -> Subscription:
+    """Read typed or texted values; what is missing is the default, what is unknown is passed over.
+
+    Raises BadInput: the first field at fault, what is allowed there, and what was given.
+    """
+    try:
+        return _SUBSCRIPTION.validate_python(_filled(values, defaults))
+    except ValidationError as error:
+        field, said = next(iter(_faults(error).items()))
+        raise BadInput(f"{field}: {said}") from None
+
+
+def faults_in(values: Mapping[str, object], defaults: SubscriberDefaults) -> dict[str, str]:
+    """Every field at fault, with what is allowed there; empty where `values` can be parsed."""
+    try:
+        _SUBSCRIPTION.validate_python(_filled(values, defaults))
+    except ValidationError as error:
+        return _faults(error)
+    return {}
+
+
+def address_key(address: str) -> str:
+    """The one spelling under which an address is stored once; an A-label domain, lower case."""
+    try:
+        parts = validate_email(address.strip(), check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        return address.strip().casefold()
+    return f"{parts.local_part.casefold()}@{parts.ascii_domain.lower()}"
+
+
+def name_of(interest: str) -> str:
+    """The name of an interest that was given none: its beginning."""
+    if len(interest) <= _LONGEST_NAME:
+        return interest
+    return interest[: _LONGEST_NAME - 1].rstrip() + "…"
+
+
+def _filled(values: Mapping[str, object], defaults: SubscriberDefaults) -> dict[str, object]:
+    given = {name: values[name] for name in FIELDS if name in values}
+    stripped = {name: v.strip() if isinstance(v, str) else v for name, v in given.items()}
+    return {"address": "", **defaults.model_dump(), **stripped}
+
+
+def _faults(error: ValidationError) -> dict[str, str]:
+    faults: dict[str, str] = {}
+    for fault in error.errors():
+        field = str(fault["loc"][0])
+        said = fault["msg"].removeprefix("Value error, ")
+        if field in _ALLOWED:
+            said = f"must be {_ALLOWED[field]}, not {fault['input']!r}"
+        faults.setdefault(field, said)
+    return faults

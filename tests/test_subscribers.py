@@ -1,0 +1,454 @@
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select, text
+
+import digest.subscribers as subscribers
+from digest.errors import BadInput, Unknown
+from digest.links import Claim
+from digest.settings import SubscriberDefaults
+from digest.store import Sessions
+from digest.store.tables import Base, Consent, Delivery, Interest, Subscriber, VoteRow
+from digest.subscribers import Subscription, parse_subscription
+from tests.web.seed import NOON, add_edition, add_paper
+
+DEFAULTS = SubscriberDefaults()
+SECRET = b"a secret of enough bytes"
+A_DAY = timedelta(days=1)
+
+
+def asked(address: str = "ann@example.org", **values: object) -> Subscription:
+    return parse_subscription({"address": address, **values}, DEFAULTS)
+
+
+def sign_up(sessions: Sessions, subscription: Subscription, now: datetime = NOON) -> str:
+    with sessions() as session:
+        return subscribers.subscribe(session, subscription, secret=SECRET, now=now)
+
+
+def added(sessions: Sessions, subscription: Subscription, now: datetime = NOON, **options) -> str:
+    with sessions() as session:
+        return subscribers.add(session, subscription, now=now, **options).outcome
+
+
+def found(sessions: Sessions, address: str = "ann@example.org") -> subscribers.SubscriberView:
+    with sessions.reading() as session:
+        return subscribers.find(session, address)
+
+
+def confirmed(sessions: Sessions, address: str = "ann@example.org", now: datetime = NOON) -> None:
+    claim = Claim("confirm", found(sessions, address).id, now + A_DAY)
+    with sessions() as session:
+        subscribers.confirm(session, claim, now=now)
+
+
+def left(sessions: Sessions, address: str = "ann@example.org", now: datetime = NOON) -> None:
+    claim = Claim("unsubscribe", found(sessions, address).id, now + A_DAY)
+    with sessions() as session:
+        subscribers.leave(session, claim, now=now, why="the link in a mail")
+
+
+def mails(sessions: Sessions, state: str = "queued") -> int:
+    with sessions.reading() as session:
+        n = session.scalar(select(func.count()).where(Delivery.state == state))
+    return n or 0
+
+
+def consents(sessions: Sessions) -> list[str]:
+    with sessions.reading() as session:
+        return list(session.scalars(select(Consent.kind).order_by(Consent.id)))
+
+
+def interests(sessions: Sessions) -> dict[str, str]:
+    with sessions.reading() as session:
+        return {
+            name: words for name, words in session.execute(select(Interest.name, Interest.text))
+        }
+
+
+# What may be asked for
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("address", "ann", "'ann' is no e-mail address"),
+        ("address", "", "is no e-mail address"),
+        ("address", "Ann <ann@example.org>", "is no e-mail address"),
+        ("timezone", "Europa/Berlin", "did you mean Europe/Berlin?"),
+        ("timezone", "", "an IANA name like Europe/Berlin"),
+        ("hour", "24", "an hour from 0 to 23, not '24'"),
+        ("hour", "7.5", "an hour from 0 to 23"),
+        ("frequency", "hourly", "daily, weekdays or weekly, not 'hourly'"),
+        ("length", "0", "from 1 to 30"),
+        ("mix", "nan", "from 0 .* to 1"),
+        ("interest", "\n".join(f"topic {n}" for n in range(21)), "at most 20 lines"),
+    ],
+)
+def test_what_is_not_allowed_is_named_with_what_is(field: str, value: str, said: str) -> None:
+    values = {"address": "ann@example.org", field: value}
+    with pytest.raises(BadInput, match=f"^{field}: .*{said}"):
+        parse_subscription(values, DEFAULTS)
+    assert list(subscribers.faults_in(values, DEFAULTS)) == [field]
+
+
+def test_every_fault_of_a_form_is_told_at_once() -> None:
+    values = {"address": "ann", "timezone": "Mars", "hour": "25", "frequency": "daily"}
+    assert list(subscribers.faults_in(values, DEFAULTS)) == ["address", "timezone", "hour"]
+
+
+def test_texts_from_a_form_are_read_and_gaps_are_filled_with_the_defaults() -> None:
+    asked_for = parse_subscription(
+        {"address": " Ann@EXAMPLE.org ", "hour": "9", "mix": "0.5", "nonsense": "1"}, DEFAULTS
+    )
+    assert asked_for == Subscription("Ann@example.org", "UTC", 9, "daily", 8, 0.5)
+
+
+def test_interests_are_one_a_line_and_free_of_control_characters() -> None:
+    text_ = "  graph\x00 networks \r\n\r\n\udcffprotein folding\n&nbsp;\n"
+    assert asked(interest=text_).interest == "graph networks\nprotein folding"
+
+
+# Signing up
+
+
+def test_signing_up_makes_a_pending_subscriber_and_queues_one_mail(sessions: Sessions) -> None:
+    long = "causal inference from observational data in economics and medicine"
+    assert sign_up(sessions, asked(hour="9", interest=f"graph networks\n{long}")) == "asked"
+    view = found(sessions)
+    assert (view.state, view.hour, view.confirmed_at, view.next_due_at) == (
+        "pending",
+        9,
+        None,
+        None,
+    )
+    assert mails(sessions) == 1
+    assert consents(sessions) == ["asked"]
+    assert interests(sessions) == {
+        "graph networks": "graph networks",
+        "causal inference from observational data in economics and m…": long,
+    }
+
+
+def test_asking_six_times_in_a_day_mails_once_and_the_next_day_once_more(
+    sessions: Sessions,
+) -> None:
+    for n in range(6):
+        sign_up(sessions, asked(interest=f"attempt {n}"), NOON + timedelta(hours=n))
+    assert mails(sessions) == 1
+    assert consents(sessions) == ["asked"]
+    assert interests(sessions) == {"attempt 5": "attempt 5"}
+    assert sign_up(sessions, asked(), NOON + A_DAY) == "asked"
+    assert mails(sessions) == 2
+
+
+def test_an_address_is_one_subscriber_however_it_is_spelt(sessions: Sessions) -> None:
+    sign_up(sessions, asked("Ann@Bücher.example.org"))
+    assert sign_up(sessions, asked("ann@xn--bcher-kva.EXAMPLE.org")) == "asked already"
+    assert found(sessions, "ANN@bücher.example.org").address == "Ann@bücher.example.org"
+
+
+def test_confirming_makes_active_and_the_first_edition_due_at_once(sessions: Sessions) -> None:
+    sign_up(sessions, asked())
+    later = NOON + timedelta(minutes=5)
+    confirmed(sessions, now=later)
+    view = found(sessions)
+    assert (view.state, view.confirmed_at, view.next_due_at) == ("active", later, later)
+    assert consents(sessions) == ["asked", "confirmed"]
+
+
+def test_confirming_twice_changes_nothing(sessions: Sessions) -> None:
+    sign_up(sessions, asked())
+    confirmed(sessions)
+    once = found(sessions)
+    confirmed(sessions, now=NOON + timedelta(hours=1))
+    assert found(sessions) == once
+    assert consents(sessions) == ["asked", "confirmed"]
+
+
+def test_a_stranger_signing_up_an_active_subscriber_changes_nothing(sessions: Sessions) -> None:
+    sign_up(sessions, asked())
+    confirmed(sessions)
+    before = found(sessions)
+    asked_again = asked(hour="3", interest="spam")
+    assert sign_up(sessions, asked_again, NOON + A_DAY) == "subscribed already"
+    assert found(sessions) == before
+    assert (mails(sessions), interests(sessions)) == (1, {})
+
+
+def test_a_suppressed_address_is_not_stored_and_not_mailed(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "digest.subscribers.life.is_suppressed",
+        lambda _session, address, secret: (address, secret) == ("ann@example.org", SECRET),
+    )
+    assert sign_up(sessions, asked()) == "suppressed"
+    with pytest.raises(Unknown):
+        found(sessions)
+
+
+def test_whoever_left_can_come_back_by_confirming_again(sessions: Sessions) -> None:
+    sign_up(sessions, asked())
+    confirmed(sessions)
+    left(sessions, now=NOON + timedelta(hours=1))
+    assert sign_up(sessions, asked(hour="5"), NOON + timedelta(hours=2)) == "asked"
+    assert found(sessions).state == "pending"
+    confirmed(sessions, now=NOON + timedelta(hours=3))
+    assert (found(sessions).state, found(sessions).hour) == ("active", 5)
+    assert consents(sessions) == ["asked", "confirmed", "left", "asked", "confirmed"]
+
+
+def test_an_old_confirmation_does_not_bring_back_who_has_left(sessions: Sessions) -> None:
+    sign_up(sessions, asked())
+    confirmed(sessions)
+    left(sessions)
+    with pytest.raises(BadInput, match="unsubscribed after that mail"):
+        confirmed(sessions)
+    assert found(sessions).state == "left"
+
+
+def test_nobody_is_confirmed_by_the_link_of_one_who_is_gone(sessions: Sessions) -> None:
+    with sessions() as session, pytest.raises(Unknown):
+        subscribers.confirm(session, Claim("confirm", 404, NOON + A_DAY), now=NOON)
+
+
+def test_an_erased_subscribers_link_never_opens_anothers_account(sessions: Sessions) -> None:
+    sign_up(sessions, asked("ann@example.org"))
+    claim = Claim("unsubscribe", found(sessions).id, NOON + A_DAY)
+    with sessions() as session:
+        subscribers.erase(session, "ann@example.org")
+    sign_up(sessions, asked("bob@example.org"))
+    with sessions() as session, pytest.raises(Unknown):
+        subscribers.leave(session, claim, now=NOON, why="an old mail")
+
+
+def test_a_sign_up_that_nobody_confirms_is_forgotten_in_a_week(sessions: Sessions) -> None:
+    sign_up(sessions, asked("ann@example.org"))
+    sign_up(sessions, asked("bob@example.org"), NOON + A_DAY)
+    with sessions() as session:
+        assert subscribers.expire_pending(session, NOON + timedelta(days=7, minutes=-1)) == 0
+        assert subscribers.expire_pending(session, NOON + timedelta(days=7)) == 1
+        assert [view.address for view in subscribers.list_subscribers(session)] == [
+            "bob@example.org"
+        ]
+
+
+def test_one_who_left_and_did_not_confirm_again_stays_left(sessions: Sessions) -> None:
+    added(sessions, asked())
+    left(sessions)
+    sign_up(sessions, asked(), NOON + A_DAY)
+    with sessions() as session:
+        assert subscribers.expire_pending(session, NOON + timedelta(days=9)) == 1
+    assert found(sessions).state == "left"
+
+
+# Leaving
+
+
+def test_leaving_stops_what_is_due_and_what_is_queued(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with sessions() as session:
+        add_edition(session, found(sessions).id, [], queued=True)
+    left(sessions)
+    view = found(sessions)
+    assert (view.state, view.next_due_at) == ("left", None)
+    assert (mails(sessions), mails(sessions, "cancelled")) == (0, 1)
+    assert consents(sessions) == ["added by operator", "left"]
+
+
+def test_leaving_twice_is_leaving_once(sessions: Sessions) -> None:
+    added(sessions, asked())
+    left(sessions)
+    left(sessions, now=NOON + A_DAY)
+    assert consents(sessions) == ["added by operator", "left"]
+
+
+# What an operator does
+
+
+def test_adding_makes_active_at_once_and_says_so(sessions: Sessions) -> None:
+    assert added(sessions, asked(interest="graphs")) == "added"
+    view = found(sessions)
+    assert (view.state, view.next_due_at, view.confirmed_at) == ("active", NOON, NOON)
+    assert mails(sessions) == 0
+
+
+def test_adding_the_same_again_changes_nothing(sessions: Sessions) -> None:
+    added(sessions, asked(interest="graphs"))
+    before = found(sessions)
+    assert added(sessions, asked(interest="graphs"), NOON + A_DAY) == "unchanged"
+    assert found(sessions) == before
+
+
+def test_adding_with_other_settings_changes_them_and_the_next_edition(sessions: Sessions) -> None:
+    added(sessions, asked())
+    assert added(sessions, asked(timezone="Asia/Tokyo", hour=8)) == "changed"
+    assert found(sessions).next_due_at == datetime(2026, 3, 1, 23, tzinfo=UTC)
+
+
+def test_adding_unconfirmed_asks_the_subscriber(sessions: Sessions) -> None:
+    assert added(sessions, asked(), confirmed=False) == "added"
+    assert (found(sessions).state, mails(sessions)) == ("pending", 1)
+    assert added(sessions, asked()) == "changed"
+    assert found(sessions).state == "active"
+
+
+def test_an_operator_cannot_bring_back_who_has_left_but_can_ask(sessions: Sessions) -> None:
+    added(sessions, asked())
+    left(sessions)
+    assert added(sessions, asked()) == "has left"
+    assert found(sessions).state == "left"
+    assert added(sessions, asked(), NOON + A_DAY, confirmed=False) == "changed"
+    assert (found(sessions).state, mails(sessions)) == ("pending", 1)
+
+
+def test_a_pause_holds_mail_back_until_its_day(sessions: Sessions) -> None:
+    added(sessions, asked(timezone="America/New_York", hour=0))
+    with sessions() as session:
+        view = subscribers.pause(session, "ann@example.org", date(2026, 3, 9), now=NOON)
+    back = datetime(2026, 3, 9, 4, tzinfo=UTC)  # midnight in New York, a day after its clock change
+    assert (view.state, view.paused_until, view.next_due_at) == ("paused", date(2026, 3, 9), back)
+    with sessions() as session:
+        assert subscribers.wake(session, back - timedelta(seconds=1)) == 0
+        assert subscribers.wake(session, back) == 1
+    view = found(sessions)
+    assert (view.state, view.paused_until, view.next_due_at) == ("active", None, back)
+
+
+def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", None, now=NOON)
+        assert subscribers.wake(session, NOON + timedelta(days=999)) == 0
+        view = subscribers.resume(session, "ann@example.org", now=NOON)
+    assert (view.state, view.next_due_at) == ("active", datetime(2026, 3, 2, 7, tzinfo=UTC))
+
+
+def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with sessions() as session, pytest.raises(BadInput, match="a day to come"):
+        subscribers.pause(session, "ann@example.org", NOON.date(), now=NOON)
+    left(sessions)
+    for call in (
+        lambda session: subscribers.pause(session, "ann@example.org", None, now=NOON),
+        lambda session: subscribers.resume(session, "ann@example.org", now=NOON),
+    ):
+        with sessions() as session, pytest.raises(BadInput, match=r"ann@example\.org is left"):
+            call(session)
+
+
+def test_changing_checks_like_signing_up_and_keeps_the_rest(sessions: Sessions) -> None:
+    added(sessions, asked(length=5))
+    with sessions() as session:
+        view = subscribers.change(session, "ann@example.org", {"hour": "18"}, now=NOON)
+    assert (view.hour, view.length) == (18, 5)
+    assert view.next_due_at == datetime(2026, 3, 1, 18, tzinfo=UTC)
+    with sessions() as session, pytest.raises(BadInput, match=r"^hour: "):
+        subscribers.change(session, "ann@example.org", {"hour": 24}, now=NOON)
+
+
+def test_finding_nobody_names_the_nearest(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with pytest.raises(Unknown, match=r"did you mean ann@example\.org\?"):
+        found(sessions, "anne@example.org")
+
+
+def test_listing_goes_by_address_and_state(sessions: Sessions) -> None:
+    for name in ("cleo", "ann", "bob"):
+        added(sessions, asked(f"{name}@example.org"))
+    left(sessions, "bob@example.org")
+    with sessions.reading() as session:
+        names = [view.address[:3] for view in subscribers.list_subscribers(session)]
+        active = [view.address[:3] for view in subscribers.list_subscribers(session, "active", 1)]
+    assert (names, active) == (["ann", "bob", "cle"], ["ann"])
+
+
+def test_erasing_leaves_nothing_that_belongs_to_the_subscriber(sessions: Sessions) -> None:
+    added(sessions, asked(interest="graphs"))
+    with sessions() as session:
+        paper_id = add_paper(session, "A paper")
+        add_edition(session, found(sessions).id, [paper_id], queued=True)
+        session.add(VoteRow(subscriber_id=1, paper_id=paper_id, value="up", via="web", at=NOON))
+    with sessions() as session:
+        subscribers.erase(session, "ann@example.org")
+    owned = [t for t in Base.metadata.sorted_tables if "subscriber_id" in t.columns]
+    with sessions.reading() as session:
+        for table in (Subscriber.__table__, *owned):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
+        assert session.scalar(text("SELECT count(*) FROM papers")) == 1
+
+
+# Files
+
+
+def test_an_export_holds_everything_and_is_json(sessions: Sessions) -> None:
+    added(sessions, asked(interest="graphs"))
+    with sessions() as session:
+        paper_id = add_paper(session, "A paper")
+        add_edition(session, 1, [paper_id], queued=True)
+        session.add(VoteRow(subscriber_id=1, paper_id=paper_id, value="up", via="web", at=NOON))
+    with sessions.reading() as session:
+        everything = json.loads(json.dumps(subscribers.export(session, "ann@example.org")))
+    assert everything["subscriber"]["address"] == "ann@example.org"
+    assert everything["interests"][0]["text"] == "graphs"
+    assert everything["votes"][0]["title"] == "A paper"
+    assert everything["votes"][0]["at"] == "2026-03-01T12:00:00+00:00"
+    assert everything["editions"][0]["local_date"] == "2026-03-01"
+    assert everything["consents"][0]["kind"] == "added by operator"
+    assert everything["deliveries"][0]["state"] == "queued"
+
+
+CSV = """\ufeffaddress,timezone,hour,interest
+ann@example.org,Europe/Paris,,"graphs
+proteins"
+
+bob@example.org,,9,
+ann@example.org,,,
+"""
+JSON_LINES = r"""
+{"address": "ann@example.org", "timezone": "Europe/Paris", "interest": "graphs\nproteins"}
+
+{"address": "bob@example.org", "hour": 9}
+{"address": "ann@example.org"}
+"""
+
+
+@pytest.mark.parametrize("file", [CSV, CSV.replace("\n", "\r\n"), JSON_LINES])
+def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> None:
+    with sessions() as session:
+        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+    assert (report.outcomes, report.problems) == ({"added": 2, "changed": 1}, ())
+    assert found(sessions, "bob@example.org").hour == 9
+    assert set(interests(sessions)) == {"graphs", "proteins"}
+
+
+def test_addresses_alone_are_a_list_too(sessions: Sessions) -> None:
+    with sessions() as session:
+        report = subscribers.import_subscribers(
+            session, "ann@example.org\nbob@example.org\n", defaults=DEFAULTS, now=NOON
+        )
+    assert report.outcomes == {"added": 2}
+
+
+def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None:
+    file = "address,hours\nann@example.org,7\nbob,\ncleo@example.org,,\ndora@example.org,\n"
+    with sessions() as session:
+        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+    assert report.outcomes == {"added": 2}
+    assert [problem.split(":")[0] for problem in report.problems] == ["line 1", "line 3", "line 4"]
+    assert "did you mean hour?" in report.problems[0]
+
+
+def test_bad_json_lines_are_told_and_the_others_are_taken(sessions: Sessions) -> None:
+    file = '{"address": "ann@example.org"}\n{"address": 7}\n[1]\n{oops\n{"adress": "b@example.org"}'
+    with sessions() as session:
+        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+    assert report.outcomes == {"added": 1}
+    assert [problem.split(":")[0] for problem in report.problems] == [
+        "line 2",
+        "line 3",
+        "line 4",
+        "line 5",
+    ]
