@@ -1,16 +1,94 @@
 """App: everything that is wired once at the start and handed to jobs, pages and commands."""
 
+import os
+import secrets
 from dataclasses import dataclass
+from pathlib import Path
 
+from sqlalchemy.engine import make_url
+
+from digest.delivery.outbox import Postage
+from digest.delivery.transport import Maildir, Smtp, Transport
+from digest.errors import BadSettings
 from digest.links import Links
+from digest.papers.encoder import Encoder, SentenceEncoder
 from digest.settings import Settings
-from digest.store import Sessions
+from digest.store import Sessions, migrate, open_database
+
+KEY_FILE = "digest.key"
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """The settings, and what was made from them."""
+    """The settings, and what was made from them; `secret` keys suppressions and the links."""
 
     settings: Settings
     sessions: Sessions
     links: Links
+    secret: bytes
+    encoder: Encoder
+
+    @property
+    def postage(self) -> Postage:
+        """What every letter has in common."""
+        return Postage(self.links, self.settings.mail, self.secret)
+
+    def transport(self) -> Transport:
+        """A new outlet: the SMTP server that the settings name, else a Maildir."""
+        smtp = self.settings.smtp
+        if smtp.host is None:
+            return Maildir(self.settings.mail.maildir)
+        return Smtp(
+            smtp.host,
+            smtp.port,
+            username=smtp.username,
+            password=smtp.password.get_secret_value() if smtp.password else None,
+            security=smtp.security,
+            timeout=smtp.timeout,
+        )
+
+
+def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
+    """Open the database, bring it up to date, and wire the rest.
+
+    Raises BadSettings, ServiceUnreachable or WrongDatabase.
+    """
+    sessions = open_database(settings.database)
+    migrate(sessions)
+    secret = read_secret(settings)
+    return App(
+        settings=settings,
+        sessions=sessions,
+        links=Links(settings.base_url, [secret]),
+        secret=secret,
+        encoder=encoder or SentenceEncoder(settings.encoder),
+    )
+
+
+def read_secret(settings: Settings) -> bytes:
+    """The secret key of the settings; else the one kept beside a SQLite database, made if need be.
+
+    Raises BadSettings where the database is a server's: its other machines would not know the key.
+    """
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value().encode()
+    url = make_url(settings.database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise BadSettings(
+            "secret_key: must be set with this database, the same on every machine: "
+            'try python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    file = Path(url.database).with_name(KEY_FILE)
+    try:
+        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise BadSettings(f"cannot write {file}: {error.strerror}; set secret_key") from None
+    else:
+        with os.fdopen(handle, "w") as opened:
+            opened.write(secrets.token_urlsafe(32))
+    try:
+        return file.read_bytes().strip()
+    except OSError as error:
+        raise BadSettings(f"cannot read {file}: {error.strerror}") from None
