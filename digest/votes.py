@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.orm import Session
@@ -10,10 +10,7 @@ from sqlalchemy.orm import Session
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.store import insert
-from digest.store.tables import EditionItemRow, Paper, Subscriber, VoteRow
-
-Value = Literal["up", "down", "saved"]
-Via = Literal["web", "cli", "import"]
+from digest.store.tables import EditionItemRow, Paper, Subscriber, VotedVia, VoteRow, VoteValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +19,11 @@ class Vote:
 
     subscriber_id: int
     paper_id: int
-    value: Value
+    value: VoteValue
     at: datetime
 
 
-def record_vote(session: Session, claim: Claim, *, at: datetime, via: Via = "web") -> Vote:
+def record_vote(session: Session, claim: Claim, *, at: datetime, via: VotedVia = "web") -> Vote:
     """Store the vote of a link, which counts for the papers of its own edition alone."""
     item = session.get(EditionItemRow, (claim.edition_id, claim.paper_id))
     if not claim.value or item is None or item.subscriber_id != claim.subscriber_id:
@@ -35,7 +32,13 @@ def record_vote(session: Session, claim: Claim, *, at: datetime, via: Via = "web
 
 
 def vote(
-    session: Session, subscriber_id: int, paper_id: int, value: Value, *, at: datetime, via: Via
+    session: Session,
+    subscriber_id: int,
+    paper_id: int,
+    value: VoteValue,
+    *,
+    at: datetime,
+    via: VotedVia,
 ) -> Vote:
     """Store a vote: the last one wins, and the same again changes nothing. Raises Unknown."""
     for table, wanted in ((Subscriber, subscriber_id), (Paper, paper_id)):
@@ -52,7 +55,7 @@ def vote(
         )
     )
     row = session.get_one(VoteRow, (subscriber_id, paper_id), populate_existing=True)
-    return Vote(subscriber_id, paper_id, cast("Value", row.value), row.at)
+    return Vote(subscriber_id, paper_id, row.value, row.at)
 
 
 def undo_vote(session: Session, subscriber_id: int, paper_id: int) -> bool:
@@ -63,7 +66,7 @@ def undo_vote(session: Session, subscriber_id: int, paper_id: int) -> bool:
     return cast("CursorResult[Any]", session.execute(gone)).rowcount > 0
 
 
-def votes_of(session: Session, subscriber_id: int) -> dict[int, Value]:
+def votes_of(session: Session, subscriber_id: int) -> dict[int, VoteValue]:
     """The value of every vote, by paper."""
     query = select(VoteRow.paper_id, VoteRow.value).where(VoteRow.subscriber_id == subscriber_id)
-    return {paper_id: cast("Value", value) for paper_id, value in session.execute(query)}
+    return dict(session.execute(query).tuples().all())

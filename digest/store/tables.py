@@ -32,6 +32,10 @@ DeliveryState = Literal[
 ]
 
 
+# SQLite gives the number of a deleted row to the next one, and links with it to a stranger.
+_NEVER_AGAIN = {"sqlite_autoincrement": True}
+
+
 def _one_of(column: str, kind: Any) -> CheckConstraint:
     allowed = ", ".join(f"'{value}'" for value in get_args(kind))
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
@@ -93,7 +97,7 @@ class Paper(Base):
     """The canonical paper; text is clean. `ready_at` is when it first could be ranked."""
 
     __tablename__ = "papers"
-    __table_args__ = (Index(None, "text_hash"), Index(None, "ready_at"))
+    __table_args__ = (Index(None, "text_hash"), Index(None, "ready_at"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     title: Mapped[str]
@@ -173,6 +177,7 @@ class Subscriber(Base):
         Index(None, "state", "next_due_at"),
         _one_of("state", SubscriberState),
         _one_of("frequency", Frequency),
+        _NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -243,7 +248,7 @@ class EditionRow(Base):
     """One subscriber's digest for one local date, frozen. `runners_up` lost, and why."""
 
     __tablename__ = "editions"
-    __table_args__ = (UniqueConstraint("subscriber_id", "local_date"),)
+    __table_args__ = (UniqueConstraint("subscriber_id", "local_date"), _NEVER_AGAIN)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subscriber_id: Mapped[int] = _owned_by_subscriber()

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import CursorResult, delete, exists, select, update
 from sqlalchemy.orm import Session
 
-from digest.delivery.suppression import is_suppressed
+from digest.delivery.suppression import address_key, is_suppressed
 from digest.editions import next_due
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
@@ -21,15 +21,13 @@ from digest.profiles.interests import MOST, set_interest
 from digest.settings import Frequency, SubscriberDefaults
 from digest.store import insert
 from digest.store.deliveries import cancel, queue
-from digest.store.tables import Consent, Delivery, Interest, Subscriber
+from digest.store.tables import Consent, Delivery, Interest, Subscriber, SubscriberState
 from digest.subscribers.subscription import (
     Subscription,
-    address_key,
     name_of,
     parse_subscription,
 )
 
-State = Literal["pending", "active", "paused", "left", "suspended"]
 Asked = Literal["asked", "asked already", "subscribed already", "suppressed"]
 AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended"]
 
@@ -46,7 +44,7 @@ class SubscriberView:
 
     id: int
     address: str
-    state: State
+    state: SubscriberState
     timezone: str
     hour: int
     frequency: Frequency
@@ -209,7 +207,7 @@ def read_subscriber(session: Session, subscriber_id: int) -> SubscriberView:
 
 
 def list_subscribers(
-    session: Session, state: State | None = None, limit: int | None = None
+    session: Session, state: SubscriberState | None = None, limit: int | None = None
 ) -> list[SubscriberView]:
     """Subscribers by address."""
     query = select(Subscriber).order_by(Subscriber.address_key).limit(limit)
@@ -296,7 +294,7 @@ def _activate(row: Subscriber, now: datetime) -> None:
 
 
 def _next_due(row: Subscriber, after: datetime) -> datetime:
-    return next_due(row.timezone, row.hour, cast("Frequency", row.frequency), after)
+    return next_due(row.timezone, row.hour, row.frequency, after)
 
 
 def _note(session: Session, row: Subscriber, kind: str, wording: str, now: datetime) -> None:

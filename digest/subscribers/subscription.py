@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from digest.errors import BadInput
@@ -69,15 +68,6 @@ def faults_in(values: Mapping[str, object], defaults: SubscriberDefaults) -> dic
     except ValidationError as error:
         return _faults(error)
     return {}
-
-
-def address_key(address: str) -> str:
-    """The one spelling under which an address is stored once; an A-label domain, lower case."""
-    try:
-        parts = validate_email(address.strip(), check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        return address.strip().casefold()
-    return f"{parts.local_part.casefold()}@{parts.ascii_domain.lower()}"
 
 
 def name_of(interest: str) -> str:

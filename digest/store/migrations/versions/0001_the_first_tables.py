@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("first_seen_at", UtcDateTime(), nullable=False),
         sa.Column("ready_at", UtcDateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_papers"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_papers_ready_at", "papers", ["ready_at"], unique=False)
     op.create_index("ix_papers_text_hash", "papers", ["text_hash"], unique=False)
@@ -93,6 +94,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name="pk_subscribers"),
         sa.UniqueConstraint("address_key", name="uq_subscribers_address_key"),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "ix_subscribers_state_next_due_at",
@@ -155,6 +157,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "subscriber_id", "local_date", name="uq_editions_subscriber_id_local_date"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "interests",
