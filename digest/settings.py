@@ -116,7 +116,7 @@ class SourceSettings(_Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     url: WebAddress | None = None
     path: Path | None = None
-    hours: tuple[Hour, ...] = (5,)
+    hours: Annotated[tuple[Hour, ...], Field(min_length=1)] = (5,)
     timezone: TimeZone = "UTC"
 
     @model_validator(mode="after")

@@ -69,4 +69,4 @@ def undo_vote(session: Session, subscriber_id: int, paper_id: int) -> bool:
 def votes_of(session: Session, subscriber_id: int) -> dict[int, VoteValue]:
     """The value of every vote, by paper."""
     query = select(VoteRow.paper_id, VoteRow.value).where(VoteRow.subscriber_id == subscriber_id)
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())

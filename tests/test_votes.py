@@ -6,6 +6,7 @@ import pytest
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.store import Sessions
+from digest.store.tables import VoteValue
 from digest.votes import Vote, record_vote, undo_vote, vote, votes_of
 from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
@@ -27,7 +28,7 @@ def cast_vote(sessions: Sessions, claim: Claim, minute: int = 0) -> Vote:
         return record_vote(session, claim, at=NOON + timedelta(minutes=minute))
 
 
-def stored(sessions: Sessions) -> dict[int, str]:
+def stored(sessions: Sessions) -> dict[int, VoteValue]:
     with sessions.reading() as session:
         return votes_of(session, 1)
 

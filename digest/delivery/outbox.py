@@ -4,6 +4,7 @@
 row that is never sent again by itself: it becomes `uncertain`, for a person to settle.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from sqlalchemy.orm import Session
 from digest.delivery.letters import letter
 from digest.delivery.suppression import is_suppressed
 from digest.delivery.transport import Outcome, Transport
-from digest.errors import DigestError
 from digest.links import Links
 from digest.mail.message import WireMessage
 from digest.settings import MailSettings
 from digest.store import Sessions
 from digest.store.tables import Attempt, Delivery, DeliveryState, Subscriber
+
+log = logging.getLogger(__name__)
 
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
@@ -67,20 +69,27 @@ async def deliver(
     postage: Postage,
     *,
     now: datetime,
+    stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _n: None,
 ) -> DeliveryReport:
-    """Send these mails, each once; one that is settled, or in other hands, is passed over."""
+    """Send these mails, each once; one that is settled, or in other hands, is passed over.
+
+    `stop` is asked before each mail.
+    """
     states: Counter[DeliveryState] = Counter()
-    for delivery_id in delivery_ids:
-        with sessions() as session:
-            message = _take(session, delivery_id, postage, now)
-        if isinstance(message, WireMessage):
-            outcome = await transport.send(message)
+    async with transport:
+        for delivery_id in delivery_ids:
+            if stop():
+                break
             with sessions() as session:
-                states[_settle(session, delivery_id, outcome, now)] += 1
-        elif message is not None:
-            states[message] += 1
-        progress(1)
+                message = _take(session, delivery_id, postage, now)
+            if isinstance(message, WireMessage):
+                outcome = await transport.send(message)
+                with sessions() as session:
+                    states[_settle(session, delivery_id, outcome, now)] += 1
+            elif message is not None:
+                states[message] += 1
+            progress(1)
     return DeliveryReport(states)
 
 
@@ -124,10 +133,11 @@ def _take(
         return _end(session, delivery_id, "cancelled", now)
     try:
         return letter(session, delivery_id, postage.links, postage.settings)
-    except DigestError as error:
-        session.add(
-            Attempt(delivery_id=delivery_id, at=now, state="failed", code=None, reply=str(error))
-        )
+    except Exception as error:
+        # One mail that cannot be made must not keep the others back.
+        log.exception("delivery %d cannot be composed", delivery_id)
+        said = f"{type(error).__name__}: {error}"
+        session.add(Attempt(delivery_id=delivery_id, at=now, state="failed", code=None, reply=said))
         return _end(session, delivery_id, "failed", now)
 
 
@@ -155,9 +165,7 @@ def _settle(session: Session, delivery_id: int, outcome: Outcome, now: datetime)
     return "deferred"
 
 
-def _end(
-    session: Session, delivery_id: int, state: DeliveryState, now: datetime
-) -> DeliveryState:
+def _end(session: Session, delivery_id: int, state: DeliveryState, now: datetime) -> DeliveryState:
     session.execute(
         update(Delivery)
         .where(Delivery.id == delivery_id)

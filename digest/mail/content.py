@@ -60,7 +60,10 @@ class PaperLink:
 
 @dataclass(frozen=True, slots=True)
 class MailPaper:
-    """One paper as a mail shows it; empty strings and tuples are not shown."""
+    """One paper as a mail shows it; empty strings and tuples are not shown.
+
+    `links` has at least one: where the title leads.
+    """
 
     title: str
     short_title: str
@@ -70,8 +73,7 @@ class MailPaper:
     origin: str
     summary: str
     why: tuple[str, ...]
-    link: PaperLink
-    more_links: tuple[PaperLink, ...]
+    links: tuple[PaperLink, ...]
     votes: VoteLinks | None
 
 
@@ -178,7 +180,6 @@ def _headline(n: int, n_candidates: int) -> str:
 
 def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
     title = shorten(one_line(item.title), 300)
-    link, *more_links = _paper_links(item, title)
     return MailPaper(
         title=title,
         short_title=shorten(title, 60),
@@ -188,8 +189,7 @@ def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
         origin=_origin(item),
         summary=shorten(one_line(item.summary), 600),
         why=_why(item.reasons),
-        link=link,
-        more_links=tuple(more_links),
+        links=tuple(_paper_links(item, title)),
         votes=votes and VoteLinks(*map(_our_link, (votes.up, votes.down, votes.saved))),
     )
 

@@ -77,7 +77,7 @@ def pending(session: Session, encoder: str, *, limit: int | None = None) -> dict
         .where(VectorRow.text_hash.is_(None))
         .limit(limit)
     )
-    return {hash_: text for hash_, text in session.execute(query)}
+    return dict(session.execute(query).tuples())
 
 
 def embed_interests(

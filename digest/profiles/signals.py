@@ -62,4 +62,3 @@ def background(session: Session, encoder: str, *, now: datetime) -> NDArray[np.f
         return None
     total: NDArray[np.float32] = np.stack(vectors).sum(axis=0, dtype=np.float32)
     return total / np.float32(len(vectors) + FEW)
-

@@ -1,27 +1,28 @@
 """The reader for trending-papers pages saved as plain text: bytes -> lines -> texts -> cards.
 
 Nothing on such a page marks what is a title, what an abstract and what belongs to the site around
-them. The site is known by its wording; the rest is called title or abstract by the likeliest
-reading of the page as a whole. Cleaning LaTeX and telling papers apart is left to `papers`.
+them. `site_words` knows the site by its wording; the rest is called title or abstract by the
+likeliest reading of the page as a whole. Cleaning LaTeX and telling papers apart is left to
+`papers`.
 """
 
 import codecs
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import exp, log, log1p, log2
-from statistics import median
 from typing import Any
 
 from digest.errors import UnreadablePage
 from digest.sources.listing import Listing
+from digest.sources.site_words import Scrap, is_header, scraps_of, unglued
 
 EXPECTED = "a trending-papers page saved as plain text"
 MAX_BYTES = 10_000_000
-MAX_LINES = 200_000
+MAX_LINES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +34,20 @@ class TrendingPage:
     def recognises(self, page: bytes) -> bool:
         """Whether one of the first lines is a header of such a page."""
         head = page[:8192].decode(_encoding(page), errors="ignore")
-        return not _MARKUP.match(head) and any(_HEADER.match(line) for line in _clean_lines(head))
+        return not _MARKUP.match(head) and any(map(is_header, _clean_lines(head)))
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:
         """Read the page's papers, each once, where it first stands."""
         lines = _clean_lines(_decode(page))
-        texts, ending = _texts(_unglued(lines), seen_on)
+        texts, ending = _texts(lines, seen_on)
+        headed = any(_headed(text.scraps) for text in texts)
         if not texts:
             raise UnreadablePage(EXPECTED, "a header alone" if any(lines) else "an empty page")
         texts = _unwrapped(texts)
         segments = _segments(texts, habits={})
         segments = _segments(texts, _habits(segments))
-        cards, stray = _cards(segments, ending)
-        headed = any(_headed(text.scraps) for text in texts)
-        if doubt := _doubt(cards, stray, headed=headed):
+        cards = _cards(segments, ending)
+        if doubt := _doubt(cards, lines, headed=headed):
             raise UnreadablePage(EXPECTED, doubt)
         return [card.listing(n) for n, card in enumerate(_once(cards), start=1)]
 
@@ -66,7 +67,7 @@ _INVISIBLE = re.compile(  # joiners stay where a script beyond Latin and Greek n
     "\ud800-\udfff\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f]"
     "|(?<![\u0590-\U0010ffff])[\u200c\u200d]|[\u200c\u200d](?![\u0590-\U0010ffff])"
 )
-_MARKUP = re.compile("[\\s\ufeff]*(?:<[!?/a-zA-Z]|[{\\[]\\s*[\"{\\[}\\]])")
+_MARKUP = re.compile('[\\s\ufeff]*(?:<[!?/a-zA-Z]|[{\\[]\\s*["{\\[}\\]])')
 _TAG = re.compile(r"</?(?:html|body|div|span|script|p|li|a)\b[^<>]{0,200}>", re.IGNORECASE)
 
 
@@ -96,68 +97,7 @@ def _clean_lines(text: str) -> list[str]:
     return [" ".join(_INVISIBLE.sub("", line).split()) for line in _LINE_END.split(text)]
 
 
-# --- the site's own wording -------------------------------------------------------------------
-
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTH = (
-    r"(?:Jan(?:uary)?|Feb(?:ruary)?|Mar(?:ch)?|Apr(?:il)?|May|June?|July?|Aug(?:ust)?"
-    r"|Sept?(?:ember)?|Oct(?:ober)?|Nov(?:ember)?|Dec(?:ember)?)\.?"
-)
-_WEEKDAY = r"\(?(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?\b\.?\)?"
-_DAY = r"\d{1,2}(?:st|nd|rd|th)?(?!\d)"
-_YEAR = r"(?:,?\s*\d{4}(?!\d))?"
-_DATE = (
-    rf"(?:{_WEEKDAY},?\s*)?(?:\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}(?!\d)"
-    rf"|{_MONTH}\s*{_DAY}{_YEAR}|{_DAY}\s*(?:of\s)?{_MONTH}{_YEAR})(?:,?\s*{_WEEKDAY})?"
-)
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d{1,6}(?:\.\d{1,2})?[kKM]?)"
-_LIKE = "[▲△⬆⇧👍❤]"
-_EMAIL = r"Get trending papers in your (?:e-?mail )?inbox(?: (?:once|twice|every)[a-z ]{2,20})?!"
-_BY = r"by\s?AK(?: and the research community)?(?!\w)"
-
-# A line made of these alone, glued together or parted by dots and bars, is the site's; they are
-# tried in this order. Words of its navigation keep their capitals.
-_SCRAPS = {
-    "header": _EMAIL,
-    "byline": _BY,
-    "arxiv": r"(?i:(?:https?://)?(?:www\.)?arxiv\.org/(?:abs|pdf)/|arxiv:\s*)?"
-    r"\d\d(?:0[1-9]|1[0-2])\.\d{4,5}(?!\d)(?:v\d+)?",
-    "published": rf"(?i:(?:published|submitted|updated)(?: on)?:?\s*|on\s){_DATE}",
-    "date": _DATE,
-    "authors": r"(?i:\+?\s?\d{1,5}\s?(?:more\s)?authors?\b)",
-    "comments": rf"(?i:{_NUMBER}\s?comments?|comments?:?\s?{_NUMBER})",
-    "upvotes": rf"(?i:(?:{_LIKE}|upvotes?:?|likes?:)\s?{_NUMBER}"
-    rf"|{_NUMBER}\s?(?:{_LIKE}|upvotes?|likes?))",
-    "submitter": rf"(?i:submitted by:?)\s?[^·•|]{{1,40}}?(?=\s*(?:[·•|]|$)|\s(?:on\s)?{_DATE})",
-    "label": rf"(?i:github(?: page| repo)?(?:\s?{_NUMBER})?|upvotes?|likes?|comments?)|{_LIKE}"
-    r"|(?i:submitted by|published(?: on)?):?|arXiv [Pp]age|arXiv|Paper|Project [Pp]age|View PDF"
-    r"|PDF|Code|Abstract|AI-generated summary|[Yy]esterday|[Tt]oday"
-    r"|\d{1,2} (?:minutes?|hours?|days?|weeks?|months?) ago",
-    "count": _NUMBER,
-    "site": r"Subscribe|[Nn]ew|Hugging Face|Models?|Datasets?|Spaces?|Community|Docs|Enterprise"
-    r"|Pricing|Log [Ii]n|Sign [Uu]p|Sign [Ii]n|(?:Daily|Weekly|Monthly|Trending) [Pp]apers|Papers"
-    r"|Daily|Weekly|Monthly|Trending|Previous|Next|Company|TOS|Terms|Privacy|About|Careers|Website"
-    r"|Jobs|Blog|Forum|Posts|Learn|Solutions|Collections|Organizations|Buckets|Inference|Menu"
-    r"|View all activity|View all|(?:Load|Show|Read) more|Back to top|System theme|©.{0,40}"
-    r"|Search models, datasets, users\.\.\.|Search(?: papers)?",
-}
-_SCRAP = re.compile("|".join(f"(?P<{kind}>{wording})" for kind, wording in _SCRAPS.items()))
-_BETWEEN = re.compile(r"[\W_]*")
-_LABEL = re.compile(rf"(?i:upvotes?|github|comments?|submitted by|published(?: on)?):?|{_LIKE}")
-_HEADER = re.compile(rf"(?:new\s*)?(?:{_EMAIL}|{_BY}$)")
-# `SubscribeTitle` is the button and a title; `Subscribers` and `Subscribe to` are a title's words.
-_GLUED = re.compile(
-    rf"(?P<header>(?:(?:new\s*)?{_EMAIL}\s*)*)(?P<button>Subscribe(?!rs?\b|d\b|\s+[a-z])\s*)?"
-    rf"(?P<byline>by\s?AK and the research community\s*)?(?P<date>{_DATE}(?=[^\W\d_]))?"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scrap:
-    """Something that the site says: a kind of `_SCRAPS`, and the value it gives, if any."""
-
-    kind: str
-    value: Any = None
+# --- lines -> texts ---------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -165,7 +105,7 @@ class _Text:
     """A line of text, or what a hard wrap had parted, and what stands before it."""
 
     words: str
-    scraps: list[_Scrap]
+    scraps: list[Scrap]
     blank: bool
     joins: float | None = None  # the log-odds that it continues the text before; None: it cannot
 
@@ -175,92 +115,20 @@ class _Text:
         return self.blank, *(scrap.kind for scrap in self.scraps)
 
 
-def _unglued(lines: Iterable[str]) -> Iterator[str]:
-    """Part the page's header from the text glued to it; put a label and its value on one line."""
-    label, below_header = "", False
-    for line in lines:
-        if not line:
-            yield line
-            continue
-        if label and (match := _SCRAP.fullmatch(f"{label} {line}")):
-            yield match[0]
-            label = ""
-            continue
-        label = ""
-        glued = _GLUED.match(line)
-        if glued and (below_header or glued["header"] or glued["byline"]):
-            yield from (part for part in glued.groups() if part)
-            line = line[glued.end() :]  # noqa: PLW2901
-        below_header = bool(glued and glued["header"] and not glued["button"])
-        if _LABEL.fullmatch(line):
-            label = line
-        elif line:
-            yield line
-
-
-def _texts(lines: Iterable[str], seen_on: date) -> tuple[list[_Text], list[_Scrap]]:
+def _texts(lines: Iterable[str], seen_on: date) -> tuple[list[_Text], list[Scrap]]:
     """The page's lines of text, each with the scraps before it; and the scraps after the last."""
     texts: list[_Text] = []
-    before: list[_Scrap] = []
+    before: list[Scrap] = []
     blank = False
-    for line in lines:
+    for line in unglued(lines):
         if not line:
             blank = True
-        elif (scraps := _scraps(line, seen_on)) is not None:
+        elif (scraps := scraps_of(line, seen_on)) is not None:
             before += scraps
         else:
             texts.append(_Text(line, before, blank))
             before, blank = [], False
     return texts, before
-
-
-def _scraps(line: str, seen_on: date) -> list[_Scrap] | None:
-    """What the site says on this line, or None where the line is text."""
-    scraps: list[_Scrap] = []
-    at = 0
-    while (at := _BETWEEN.match(line, at).end()) < len(line):
-        match = _SCRAP.match(line, at)
-        if match is None:
-            return None
-        kind, at = str(match.lastgroup), match.end()
-        scraps.append(_Scrap(kind, _value(kind, match[0], seen_on)))
-    return scraps
-
-
-def _value(kind: str, wording: str, seen_on: date) -> Any:
-    match kind:
-        case "date" | "published":
-            return _as_date(wording, seen_on)
-        case "authors" | "comments" | "upvotes" | "count":
-            return _as_number(wording)
-        case "submitter":
-            return re.sub(r"(?i)submitted by:?\s*", "", wording)
-        case "arxiv":
-            return re.sub(r".*(?=\b\d{4}\.)", "", wording)
-    return None
-
-
-def _as_number(wording: str) -> int:
-    digits, unit = re.search(r"(\d[\d,.]*)\s*([kKM]?)", wording).groups()
-    return round(float(digits.replace(",", "")) * {"k": 1e3, "m": 1e6}.get(unit.lower(), 1))
-
-
-def _as_date(wording: str, seen_on: date) -> date | None:
-    """Read a date; one without a year is the last such day that is not after `seen_on`."""
-    numbers = [int(digits) for digits in re.findall(r"\d+", wording)]
-    if name := re.search(_MONTH, wording):
-        month, day = _MONTHS.index(name[0][:3].lower()) + 1, min(numbers)
-        years = numbers[1:] and [max(numbers)] or [seen_on.year - back for back in range(9)]
-    else:
-        (*years, month, day) = numbers
-    for year in years:
-        try:
-            found = date(year, month, day)
-        except ValueError:
-            continue
-        if found <= seen_on or len(years) == 1:
-            return found
-    return None
 
 
 # --- title or abstract ------------------------------------------------------------------------
@@ -278,7 +146,15 @@ _OF_SENTENCES = frozenset(
 # against abstracts, these also cut to one to three sentences, with case and last stop changed on
 # one in ten of each. On the other days it mistakes 12 of 2,254 titles and no whole abstract.
 _BIAS = -12.7
-_LENGTH, _BEYOND_TITLES, _STOP, _CAPITALS, _SENTENCES, _LINKS, _COLON = 3, 3.2, 4.8, -5.4, 2.4, 8, -3.3
+_LENGTH, _BEYOND_TITLES, _STOP, _CAPITALS, _SENTENCES, _LINKS, _COLON = (
+    3,
+    3.2,
+    4.8,
+    -5.4,
+    2.4,
+    8,
+    -3.3,
+)
 
 
 def _capitals(words: list[str]) -> float:
@@ -403,7 +279,7 @@ def _join_odds(a: str, text: _Text, width: int) -> float | None:
 
 # --- cards ------------------------------------------------------------------------------------
 
-_DATES = ("date", "published")
+_ABOVE_THE_TITLE = ("upvotes", "count", "submitter")  # where a page's edges do not tell
 
 
 @dataclass(slots=True)
@@ -413,7 +289,7 @@ class _Card:
     paragraphs: list[str] = field(default_factory=list)
     said: dict[str, Any] = field(default_factory=dict)
 
-    def add(self, scraps: Iterable[_Scrap]) -> None:
+    def add(self, scraps: Iterable[Scrap]) -> None:
         """Keep the first of each kind; a bare number is the upvotes, a second one the comments."""
         for scrap in scraps:
             kind = {"date": "published", "count": "upvotes"}.get(scrap.kind, scrap.kind)
@@ -437,41 +313,64 @@ class _Card:
         )
 
 
-def _headed(scraps: Iterable[_Scrap]) -> bool:
+def _headed(scraps: Iterable[Scrap]) -> bool:
     return any(scrap.kind in ("header", "byline") for scrap in scraps)
 
 
-def _kinds(scraps: Iterable[_Scrap]) -> Counter[str]:
-    return Counter(scrap.kind for scrap in scraps)
+def _parted(scraps: list[Scrap]) -> tuple[list[Scrap], list[Scrap], list[Scrap]]:
+    """What stands above a header, the header with what is within it, and what stands below it."""
+    marks = [n for n, scrap in enumerate(scraps) if scrap.kind in ("header", "byline", "site")]
+    if not _headed(scraps):
+        return scraps, [], []
+    first, last = marks[0], marks[-1] + 1
+    while last < len(scraps) and scraps[last].kind in ("date", "published"):
+        last += 1
+    return scraps[:first], scraps[first:last], scraps[last:]
 
 
-def _cards(
-    segments: list[tuple[str, _Text]], ending: list[_Scrap]
-) -> tuple[list[_Card], int]:
-    """The cards, and how many paragraphs stood under no title."""
+def _cards(segments: list[tuple[str, _Text]], ending: list[Scrap]) -> list[_Card]:
+    """Group titles with the paragraphs below them, and settle whose the scraps between are."""
+    gaps = [_parted(text.scraps) for state, text in segments if state == "T"]
+    below = Counter(scrap.kind for _, _, under in gaps for scrap in under)
+    below.subtract(scrap.kind for over, header, _ in gaps if header for scrap in over)
+    below.subtract({scrap.kind for scrap in takewhile(lambda s: s.kind != "site", ending)})
     cards: list[_Card] = []
-    stray = 0
-    gaps = [text.scraps for state, text in segments if state == "T"]
-    places = _Places(gaps, ending)
     page_date: date | None = None
     for state, text in segments:
-        opening = not cards or _headed(text.scraps)
+        over, header, under = _parted(text.scraps)
         if state == "A":
-            if opening and (not cards or cards[-1].paragraphs):
-                stray += 1
-            else:
+            if cards:
                 cards[-1].add(text.scraps)
                 cards[-1].paragraphs.append(text.words)
             continue
-        above, below = places.parted(text.scraps, opening=opening)
-        if opening:
-            shown, below = places.dated(text.scraps, below)
-            page_date = shown or page_date
+        if not cards:
+            over, under = [], over + under
+        if header:
+            shown = [s.value for s in header if s.kind in ("date", "published") and s.value]
+            page_date = shown[0] if shown else page_date
+        else:
+            over = [s for s in over if not _opens(s.kind, below)]
+            under = [s for s in text.scraps if _opens(s.kind, below)]
         if cards:
-            cards[-1].add(above)
-            if opening and not any(card.paragraphs for card in cards) : cards = []
+            cards[-1].add(over)
         cards.append(_Card(text.words, page_date))
-        cards[-1].add(below)
+        cards[-1].add(under)
     if cards:
         cards[-1].add(takewhile(lambda scrap: scrap.kind != "site", ending))
-    return cards, stray
+    return cards
+
+
+def _opens(kind: str, below: Counter[str]) -> bool:
+    """Whether scraps of a kind belong to the title that follows them."""
+    return below[kind] > 0 or (below[kind] == 0 and kind in _ABOVE_THE_TITLE)
+
+
+def _once(cards: list[_Card]) -> Iterable[_Card]:
+    once: dict[Any, _Card] = {}
+    for card in cards:
+        once.setdefault((card.title.casefold(), *card.paragraphs), card)
+    return once.values()
+
+
+def _doubt(cards: list[_Card], lines: list[str], *, headed: bool) -> str | None:
+    return None if headed else "no header"

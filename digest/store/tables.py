@@ -156,13 +156,17 @@ class VectorRow(Base):
 
 
 class SourceState(Base):
-    """How a source's last run went; what the source is stands in the settings."""
+    """How a source's last run went; what the source is stands in the settings.
+
+    `last_read_at` is when it last answered, which settles when it is due again.
+    """
 
     __tablename__ = "sources"
     __table_args__ = (_one_of("verdict", Verdict),)
 
     name: Mapped[str] = mapped_column(primary_key=True)
     last_run_at: Mapped[datetime]
+    last_read_at: Mapped[datetime | None]
     verdict: Mapped[Verdict]
     detail: Mapped[str]
     n_listings: Mapped[int]

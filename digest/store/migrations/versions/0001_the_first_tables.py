@@ -60,6 +60,7 @@ def upgrade() -> None:
         "sources",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("last_run_at", UtcDateTime(), nullable=False),
+        sa.Column("last_read_at", UtcDateTime(), nullable=True),
         sa.Column("verdict", sa.Text(), nullable=False),
         sa.Column("detail", sa.Text(), nullable=False),
         sa.Column("n_listings", Id, nullable=False),

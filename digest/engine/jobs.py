@@ -1,0 +1,128 @@
+"""What is due, as a query; and the leases that let one process do each job.
+
+Success gives a lease back. Failure keeps it for a while that doubles, so retry lives here alone.
+"""
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Literal
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from digest.delivery.outbox import due_deliveries
+from digest.engine.app import App
+from digest.papers import embedding
+from digest.papers.collect import due_sources
+from digest.profiles import interests
+from digest.store import insert
+from digest.store.tables import Lease, Subscriber
+
+Kind = Literal["source", "embed", "editions", "deliver"]
+
+# Longer than a job takes; a process that dies keeps others from its job for as long.
+LEASE = timedelta(minutes=10)
+FIRST_RETRY = timedelta(minutes=5)
+LONGEST_RETRY = timedelta(hours=6)
+# Rows that one job takes on, by ranges of their ids, so that a range has one key.
+SHARD = 200
+# More than one machine may sign; the number tells processes on one apart.
+OWNER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A piece of work that is safe to repeat: what to do, and the rows or the name to do it to."""
+
+    kind: Kind
+    key: str
+    ids: tuple[int, ...] = ()
+    name: str = ""
+
+
+def due(session: Session, app: App, now: datetime) -> list[Job]:
+    """The jobs of the first station that has any, less those that are leased.
+
+    A station waits for those before it: no edition is built while papers come in. One that
+    failed, and is held back for a while, keeps nobody waiting.
+    """
+    held = set(session.scalars(select(Lease.key).where(Lease.until > now)))
+    for station in (_sources, _embedding, _editions, _deliveries):
+        if jobs := [job for job in station(session, app, now) if job.key not in held]:
+            return jobs
+    return []
+
+
+def held_back(session: Session, now: datetime) -> list[tuple[str, datetime, int]]:
+    """The leases that are held: key, until when, and how often the job has failed in a row."""
+    query = select(Lease.key, Lease.until, Lease.failures).where(Lease.until > now)
+    return [(key, until, failures) for key, until, failures in session.execute(query)]
+
+
+def take(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bool:
+    """Lease a job; False where another has it."""
+    until = now + LEASE
+    taken = (
+        insert(session, Lease)
+        .values(key=job.key, owner=owner, until=until, failures=0)
+        .on_conflict_do_update(
+            index_elements=["key"],
+            set_={"owner": owner, "until": until},
+            where=Lease.until <= now,
+        )
+        .returning(Lease.key)
+    )
+    return session.scalar(taken) is not None
+
+
+def give_back(session: Session, job: Job, *, owner: str = OWNER) -> None:
+    """End a lease after success."""
+    session.execute(delete(Lease).where(Lease.key == job.key, Lease.owner == owner))
+
+
+def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> datetime | None:
+    """Keep a failed job's lease until it may be tried again, and say when; None if it was lost."""
+    mine = (Lease.key == job.key, Lease.owner == owner)
+    failures = session.scalar(select(Lease.failures).where(*mine))
+    if failures is None:
+        return None
+    until = now + min(FIRST_RETRY * 2.0 ** min(failures, 16), LONGEST_RETRY)
+    session.execute(update(Lease).where(*mine).values(until=until, failures=failures + 1))
+    return until
+
+
+def _sources(session: Session, app: App, now: datetime) -> list[Job]:
+    found = due_sources(session, app.settings.sources, now)
+    return [Job("source", f"source:{source.name}", name=source.name) for source in found]
+
+
+def _embedding(session: Session, app: App, _now: datetime) -> list[Job]:
+    identity = app.encoder.identity
+    some = embedding.pending(session, identity, limit=1)
+    some = some or interests.pending(session, identity, limit=1)
+    return [Job("embed", "embed")] if some else []
+
+
+def _editions(session: Session, _app: App, now: datetime) -> list[Job]:
+    query = (
+        select(Subscriber.id)
+        .where(Subscriber.state == "active", Subscriber.next_due_at <= now)
+        .order_by(Subscriber.id)
+    )
+    return _sharded("editions", session.scalars(query))
+
+
+def _deliveries(session: Session, _app: App, now: datetime) -> list[Job]:
+    return _sharded("deliver", sorted(due_deliveries(session, now)))
+
+
+def _sharded(kind: Kind, ids: Iterable[int]) -> list[Job]:
+    """Jobs of rows whose ids, in order, fall into one range."""
+    return [
+        Job(kind, f"{kind}:{shard}", tuple(some))
+        for shard, some in groupby(ids, key=lambda id_: id_ // SHARD)
+    ]

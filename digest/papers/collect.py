@@ -1,0 +1,187 @@
+"""Running a source: its pages are fetched or found, read, and stored; how it went is kept."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from digest.errors import SourceUnreachable, UnreadablePage
+from digest.papers.ingest import IngestReport, ingest_page
+from digest.settings import SourceSettings
+from digest.sources import MAX_PAGE_BYTES, find_reader
+from digest.sources.fetch import fetch
+from digest.store import Sessions, insert
+from digest.store.tables import SourceState, Verdict
+
+# A source whose newest page is older than this has probably stopped.
+STALE = timedelta(days=4)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReport:
+    """How one run of a source went; `problems` are the pages that were not taken, and why."""
+
+    source: str
+    verdict: Verdict
+    pages: tuple[IngestReport, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def n_listings(self) -> int:
+        """Listings on pages that had not been read before."""
+        return sum(page.n_listings for page in self.pages if not page.known)
+
+    @property
+    def n_new_papers(self) -> int:
+        """Papers that nobody had seen before."""
+        return sum(page.n_new_papers for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source of the settings, and how its last run went."""
+
+    name: str
+    place: str
+    hours: tuple[int, ...]
+    timezone: str
+    last_run_at: datetime | None
+    verdict: Verdict | None
+    detail: str
+    n_listings: int
+
+
+def due_sources(
+    session: Session, sources: Sequence[SourceSettings], now: datetime
+) -> list[SourceSettings]:
+    """The sources with an hour behind them since they last answered; a new one at once."""
+    read_at = {row.name: row.last_read_at for row in session.scalars(select(SourceState))}
+    return [
+        source
+        for source in sources
+        if (last := read_at.get(source.name)) is None or _last_hour(source, now) > last
+    ]
+
+
+def collect(
+    sessions: Sessions, source: SourceSettings, *, contact: str, at: datetime
+) -> SourceReport:
+    """Run a source once: a bad page is told of and stops no other.
+
+    `contact` goes into the User-Agent. Raises SourceUnreachable, after noting it.
+    """
+    pages, problems = [], []
+    try:
+        for label, content in _contents(source, contact):
+            try:
+                pages.append(ingest_bytes(sessions, source.name, content, at=at))
+            except UnreadablePage as error:
+                problems.append(f"{label}: {error}")
+    except SourceUnreachable as error:
+        _note(sessions, SourceReport(source.name, "unreachable", (), (str(error),)), at)
+        raise
+    report = SourceReport(source.name, _verdict(pages, problems, at), tuple(pages), tuple(problems))
+    _note(sessions, report, at)
+    return report
+
+
+def ingest_bytes(sessions: Sessions, source: str, page: bytes, *, at: datetime) -> IngestReport:
+    """Find the reader for these bytes and store what it reads. Raises UnreadablePage."""
+    return ingest_page(sessions, source, find_reader(page), page, at=at)
+
+
+def ingest_file(sessions: Sessions, source: str, file: Path, *, at: datetime) -> IngestReport:
+    """Store what a saved page holds. Raises UnreadablePage, also where it cannot be opened."""
+    return ingest_bytes(sessions, source, _read(file), at=at)
+
+
+def list_sources(session: Session, sources: Sequence[SourceSettings]) -> list[SourceView]:
+    """The sources of the settings, in their order."""
+    states = {row.name: row for row in session.scalars(select(SourceState))}
+    return [
+        SourceView(
+            source.name,
+            source.url or str(source.path),
+            source.hours,
+            source.timezone,
+            state.last_run_at if (state := states.get(source.name)) else None,
+            state.verdict if state else None,
+            state.detail if state else "",
+            state.n_listings if state else 0,
+        )
+        for source in sources
+    ]
+
+
+def _contents(source: SourceSettings, contact: str) -> Iterator[tuple[str, bytes]]:
+    if source.url is not None:
+        yield source.url, fetch(source.url, contact=contact)
+        return
+    path = Path(str(source.path))
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
+    elif path.exists():
+        files = [path]
+    else:
+        files = sorted(path.parent.glob(path.name))
+    files = [file for file in files if file.is_file()]
+    if not files and not path.is_dir():
+        raise SourceUnreachable(f"{path} is not there")
+    for file in files:
+        try:
+            yield file.name, _read(file)
+        except UnreadablePage as error:
+            raise SourceUnreachable(f"{file.name}: {error.found}") from None
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            # One byte more tells a page that is too large, whatever its size.
+            return opened.read(MAX_PAGE_BYTES + 1)
+    except OSError as error:
+        raise UnreadablePage("a file", f"{error.strerror}") from None
+
+
+def _verdict(pages: Sequence[IngestReport], problems: Sequence[str], at: datetime) -> Verdict:
+    if problems:
+        return "partial" if pages else "unreadable"
+    if not all(page.known for page in pages):
+        return "fresh"
+    dates = [page.page_date for page in pages if page.page_date]
+    return "stale" if dates and at.date() - max(dates) > STALE else "quiet"
+
+
+def _note(sessions: Sessions, report: SourceReport, at: datetime) -> None:
+    n_new = sum(not page.known for page in report.pages)
+    detail = "; ".join(report.problems) or f"{n_new} new page{'s' * (n_new != 1)}"
+    row = {
+        "last_run_at": at,
+        "verdict": report.verdict,
+        "detail": detail[:2000],
+        "n_listings": report.n_listings,
+    }
+    if report.verdict != "unreachable":
+        row["last_read_at"] = at
+    with sessions() as session:
+        session.execute(
+            insert(session, SourceState)
+            .values(name=report.source, **row)
+            .on_conflict_do_update(index_elements=["name"], set_=row)
+        )
+
+
+def _last_hour(source: SourceSettings, now: datetime) -> datetime:
+    """The last of the source's hours that is not after `now`."""
+    zone = ZoneInfo(source.timezone)
+    today: date = now.astimezone(zone).date()
+    hours = (
+        datetime.combine(today - timedelta(days=back), time(hour), zone)
+        for back in (0, 1, 2)
+        for hour in source.hours
+    )
+    return max(hour for hour in hours if hour <= now)

@@ -1,0 +1,126 @@
+"""A profile as a file: what its subscriber told us, with papers by their names, not our numbers."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from digest.errors import BadInput
+from digest.papers.identity import arxiv_id, doi, title_key
+from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
+from digest.store import insert
+from digest.store.tables import Interest, Paper, PaperKey, VoteRow, VoteValue
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Interest(_Part):
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+
+
+class _Vote(_Part):
+    title: str
+    arxiv_id: str | None = None
+    doi: str | None = None
+    value: VoteValue
+    at: datetime | None = None
+
+
+class _File(_Part):
+    interests: Annotated[list[_Interest], Field(max_length=MOST)] = []
+    votes: list[_Vote] = []
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileImport:
+    """What an import took on; `unknown` are the titles of papers that are not stored here."""
+
+    interests: int
+    votes: int
+    unknown: tuple[str, ...]
+
+
+def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
+    """Interests and votes, as `import_profile` takes them."""
+    votes = session.execute(
+        select(Paper.title, Paper.arxiv_id, Paper.doi, VoteRow.value, VoteRow.at)
+        .join(Paper, Paper.id == VoteRow.paper_id)
+        .where(VoteRow.subscriber_id == subscriber_id)
+        .order_by(VoteRow.at, VoteRow.paper_id)
+    ).mappings()
+    return {
+        "interests": [
+            {"name": view.name, "text": view.text} for view in interests_of(session, subscriber_id)
+        ],
+        "votes": [{**vote, "at": vote["at"].isoformat()} for vote in votes],
+    }
+
+
+def import_profile(
+    session: Session, subscriber_id: int, text: str, *, now: datetime
+) -> ProfileImport:
+    """Add what an export holds; an interest of the same name is replaced, a newer vote stays.
+
+    Raises BadInput, naming what is wrong, and then nothing is changed.
+    """
+    try:
+        file = _File.model_validate(json.loads(text))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"])) or "file"
+        raise BadInput(f"{where}: {fault['msg']}") from None
+    except ValueError as error:
+        raise BadInput(f"not JSON: {error}") from None
+    for interest in file.interests:
+        set_interest(session, subscriber_id, interest.name, interest.text, now)
+    unknown = []
+    for vote in file.votes:
+        paper_id = _paper(session, vote)
+        if paper_id is None:
+            unknown.append(vote.title)
+            continue
+        at = min(vote.at, now) if vote.at and vote.at.tzinfo else now
+        row = {"value": vote.value, "via": "import", "at": at}
+        session.execute(
+            insert(session, VoteRow)
+            .values(subscriber_id=subscriber_id, paper_id=paper_id, **row)
+            .on_conflict_do_update(
+                index_elements=["subscriber_id", "paper_id"], set_=row, where=VoteRow.at < at
+            )
+        )
+    return ProfileImport(len(file.interests), len(file.votes) - len(unknown), tuple(unknown))
+
+
+def reset_profile(session: Session, subscriber_id: int) -> Mapping[str, int]:
+    """Forget every interest and vote; how many there were."""
+    return {
+        name: len(
+            session.execute(
+                delete(table).where(table.subscriber_id == subscriber_id).returning(column)
+            ).all()
+        )
+        for name, table, column in (
+            ("interests", Interest, Interest.id),
+            ("votes", VoteRow, VoteRow.paper_id),
+        )
+    }
+
+
+def _paper(session: Session, vote: _Vote) -> int | None:
+    keys = [f"arxiv:{id_}"] if (id_ := arxiv_id(vote.arxiv_id)) else []
+    keys += [f"doi:{doi_}"] if (doi_ := doi(vote.doi)) else []
+    keys.append(f"title:{title_key(vote.title)}")
+    found = dict(
+        session.execute(
+            select(PaperKey.key, PaperKey.paper_id).where(PaperKey.key.in_(keys))
+        ).tuples()
+    )
+    return next((found[key] for key in keys if key in found), None)

@@ -1,0 +1,132 @@
+"""What a profile has learned, for a person to read: its signals, its words, its nearest papers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from digest.papers.embedding import vectors_of
+from digest.profiles.interests import InterestView, interests_of
+from digest.profiles.signals import background, signals_of
+from digest.ranking.profile import centred, fit_profiles
+from digest.store.tables import Paper, VoteRow, VoteValue
+
+# Papers that the nearest ones and the words are looked for in, the newest first.
+RECENT = 2000
+# Papers whose words stand for the profile.
+READ = 20
+
+
+@dataclass(frozen=True, slots=True)
+class VoteView:
+    """A vote and the paper it was on."""
+
+    paper_id: int
+    title: str
+    value: VoteValue
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NearPaper:
+    """A paper and its cosine to the profile, -1 to 1."""
+
+    paper_id: int
+    title: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """A profile in words; `words` and `nearest` are empty while there is nothing to go by."""
+
+    interests: tuple[InterestView, ...]
+    votes: tuple[VoteView, ...]
+    words: tuple[str, ...]
+    nearest: tuple[NearPaper, ...]
+
+
+def votes_of(session: Session, subscriber_id: int) -> list[VoteView]:
+    """A subscriber's votes, newest first."""
+    query = (
+        select(VoteRow.paper_id, Paper.title, VoteRow.value, VoteRow.at)
+        .join(Paper, Paper.id == VoteRow.paper_id)
+        .where(VoteRow.subscriber_id == subscriber_id)
+        .order_by(VoteRow.at.desc(), VoteRow.paper_id)
+    )
+    return [VoteView(*row) for row in session.execute(query)]
+
+
+def learned(
+    session: Session, subscriber_id: int, encoder: str, *, now: datetime, n: int = 10
+) -> Learned:
+    """What is known of a subscriber, and the `n` recent papers and words nearest to it."""
+    told = tuple(interests_of(session, subscriber_id)), tuple(votes_of(session, subscriber_id))
+    centre = background(session, encoder, now=now)
+    if centre is None:
+        return Learned(*told, (), ())
+    signals = signals_of(session, [subscriber_id], encoder, now=now)
+    profile = fit_profiles(signals, centre, now=now).profiles[0]
+    recent = session.execute(
+        select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
+        .where(Paper.ready_at <= now)
+        .order_by(Paper.ready_at.desc(), Paper.id.desc())
+        .limit(RECENT)
+    ).all()
+    vectors = vectors_of(session, encoder, (paper.text_hash for paper in recent))
+    recent = [paper for paper in recent if paper.text_hash in vectors]
+    if not profile.signals or not recent:
+        return Learned(*told, (), ())
+    matrix = centred(np.stack([vectors[paper.text_hash] for paper in recent]), centre)
+    direction = profile.direction
+    scores = matrix @ (direction / max(float(np.linalg.norm(direction)), 1e-6))
+    order = np.argsort(-scores, kind="stable")
+    texts = [f"{paper.title} {paper.abstract}" for paper in recent]
+    return Learned(
+        *told,
+        tuple(distinctive_words(texts, [int(i) for i in order[:READ] if scores[i] > 0], n=n)),
+        tuple(
+            NearPaper(recent[i].id, recent[i].title, float(scores[i]))
+            for i in order[:n]
+            if scores[i] > 0
+        ),
+    )
+
+
+def distinctive_words(texts: Sequence[str], chosen: Sequence[int], *, n: int) -> list[str]:
+    """The `n` words and pairs of words that the `chosen` texts hold and the others do not.
+
+    By the difference of mean TF-IDF. A word is left out where a pair that holds it is named.
+    """
+    others = sorted(set(range(len(texts))) - set(chosen))
+    if not chosen or not others:
+        return []
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, 2),
+        stop_words="english",
+        sublinear_tf=True,
+        token_pattern=r"(?u)\b[^\W\d_][\w-]+\b",  # noqa: S106 - no password
+    )
+    try:
+        weights = vectorizer.fit_transform(texts)
+    except ValueError:  # nothing but stop words
+        return []
+    counts = np.asarray((weights[list(chosen)] > 0).sum(axis=0)).ravel()
+    apart = np.asarray(weights[list(chosen)].mean(axis=0) - weights[others].mean(axis=0)).ravel()
+    # One paper's pet word says nothing of the reader.
+    apart[counts < min(2, len(chosen))] = 0.0
+    names = vectorizer.get_feature_names_out()
+    found: list[str] = []
+    for i in np.argsort(-apart, kind="stable"):
+        if len(found) == n or apart[i] <= 0:
+            break
+        word = str(names[i])
+        if any(word in other.split() for other in found):
+            continue
+        found = [other for other in found if other not in word.split()] + [word]
+    return found
