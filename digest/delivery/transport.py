@@ -174,7 +174,8 @@ class Smtp:
                 await smtp.ehlo()
             if message.smtputf8 and not smtp.supports_extension("smtputf8"):
                 return _outcome("failed", "recipient", None, _NO_SMTPUTF8)
-            options = ["SMTPUTF8"] if message.smtputf8 else []
+            # Its addresses stand in the headers too, in eight bits.
+            options = ["SMTPUTF8", "BODY=8BITMIME"] if message.smtputf8 else []
             if smtp.supports_extension("size"):
                 options.append(f"SIZE={len(message.raw)}")
             stage = "sender"

@@ -1,7 +1,7 @@
 """Everything that happened to one subscriber on one day, and why there was a mail or none."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -62,8 +62,10 @@ def why(
         )
     )
     edition = read_edition(session, edition_row.id) if edition_row else None
-    mail = edition_row and session.scalar(
-        select(Delivery).where(Delivery.edition_id == edition_row.id)
+    mail = (
+        session.scalar(select(Delivery).where(Delivery.edition_id == edition_row.id))
+        if edition_row
+        else None
     )
     return Account(
         address=row.address,
@@ -109,60 +111,44 @@ def _of_none(
 ) -> str:
     if edition is not None:
         return f"No mail, for there was nothing to send: {edition.note}"
-    today = now.astimezone(ZoneInfo(row.timezone)).date()
-    scheduled = next_due(
-        row.timezone,
-        row.hour,
-        row.frequency,
-        datetime.combine(day, datetime.min.time(), ZoneInfo(row.timezone)) - timedelta(seconds=1),
-    )
-    due = scheduled.astimezone(ZoneInfo(row.timezone))
-    began = row.confirmed_at or row.created_at
-    reasons = (
-        (
-            row.state == "pending",
-            "No mail: the subscription has not been confirmed. The confirming mail asks for it.",
-        ),
-        (row.state == "left", "No mail: they have unsubscribed."),
-        (row.state == "suspended", "No mail: their address is suspended."),
-        (
-            row.state == "paused",
-            f"No mail: paused{f' until {row.paused_until}' if row.paused_until else ''}.",
-        ),
-        (
-            is_suppressed(session, row.address, secret),
-            "No mail: the address is on the suppression list.",
-        ),
-        (
-            day < began.astimezone(ZoneInfo(row.timezone)).date(),
-            "No mail: they had not subscribed yet.",
-        ),
-        (
-            due.date() != day,
-            f"No mail: theirs comes {row.frequency}, the next one after that day on {due:%A %d %B}.",
-        ),
-        (
-            day > today or (day == today and now < scheduled),
-            f"No mail yet: it is due at {due:%H:%M} ({row.timezone}).",
-        ),
-        (
-            day == today,
-            "No mail yet: it is due, and the next tick builds it. Is `digest serve` running, "
-            "or `digest tick` called?",
-        ),
-    )
-    return next(
-        (said for holds, said in reasons if holds),
-        "No mail: no edition was built that day. Was `digest serve` running, "
-        "or `digest tick` called?",
-    )
+    paused = f" until {row.paused_until}" if row.paused_until else ""
+    states = {
+        "pending": "the subscription has not been confirmed; a mail has asked them to",
+        "left": "they have unsubscribed",
+        "suspended": "their address is suspended",
+        "paused": f"their digest is paused{paused}",
+    }
+    if row.state in states:
+        return f"No mail: {states[row.state]}."
+    if is_suppressed(session, row.address, secret):
+        return "No mail: the address is on the suppression list."
+    return _of_schedule(row, day, now)
+
+
+def _of_schedule(row: Subscriber, day: date, now: datetime) -> str:
+    zone = ZoneInfo(row.timezone)
+    midnight = datetime.combine(day, time(), zone)
+    due = next_due(row.timezone, row.hour, row.frequency, midnight - timedelta(seconds=1))
+    today = now.astimezone(zone).date()
+    if day < (row.confirmed_at or row.created_at).astimezone(zone).date():
+        return "No mail: they had not subscribed yet."
+    if (shown := due.astimezone(zone)).date() != day:
+        return f"No mail: their digest comes {row.frequency}, after that day on {shown:%A %d %B}."
+    if now < due:
+        return f"No mail yet: it is due at {shown:%H:%M} ({row.timezone})."
+    if day == today and row.next_due_at and row.next_due_at > now:
+        return f"No mail: they subscribed that day, their digest begins on {row.next_due_at:%d %B}."
+    not_running = "Is `digest serve` running, or `digest tick` called?"
+    if day == today:
+        return f"No mail yet: it is due, and the next tick builds it. {not_running}"
+    return f"No mail: no edition was built that day. {not_running}"
 
 
 def _events(
     session: Session, row: Subscriber, day: date, mail: Delivery | None, edition: Edition | None
 ) -> list[Event]:
     zone = ZoneInfo(row.timezone)
-    midnight = datetime.combine(day, datetime.min.time(), zone)
+    midnight = datetime.combine(day, time(), zone)
     that_day = midnight, midnight + timedelta(days=1)
     found = [
         Event(consent.at, f"consent: {consent.kind}")
@@ -199,12 +185,8 @@ def _events(
 def _losers(session: Session, row: EditionRow) -> list[Loser]:
     ids = [loser["paper_id"] for loser in row.runners_up]
     copies = [loser["copy_of"] for loser in row.runners_up if loser["copy_of"]]
-    titles = {
-        id_: title
-        for id_, title in session.execute(
-            select(Paper.id, Paper.title).where(Paper.id.in_([*ids, *copies]))
-        )
-    }
+    named = select(Paper.id, Paper.title).where(Paper.id.in_([*ids, *copies]))
+    titles = dict(session.execute(named).tuples())
     return [
         Loser(
             loser["paper_id"],

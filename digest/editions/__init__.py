@@ -1,8 +1,8 @@
 """Editions: who is due, what is new for them, rank, freeze."""
 
-from digest.editions.build import BuildReport, Preview, build_editions, preview
-from digest.editions.edition import Edition, EditionItem, Reason, in_words, read_edition
-from digest.editions.schedule import last_due, next_due
+from digest.editions.build import BuildReport, Preview, build_editions, due_subscribers, preview
+from digest.editions.edition import Edition, EditionItem, Reason, edition_of, in_words, read_edition
+from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.ranking.types import Lane
 
 __all__ = [
@@ -13,8 +13,11 @@ __all__ = [
     "Preview",
     "Reason",
     "build_editions",
+    "due_subscribers",
+    "edition_of",
     "in_words",
     "last_due",
+    "local_date_of",
     "next_due",
     "preview",
     "read_edition",

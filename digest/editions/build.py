@@ -83,6 +83,16 @@ class _New:
     momenta: Mapping[int, Momentum]
 
 
+def due_subscribers(session: Session, now: datetime) -> list[int]:
+    """The subscribers whose edition is due, by their numbers."""
+    query = (
+        select(Subscriber.id)
+        .where(Subscriber.state == "active", Subscriber.next_due_at <= now)
+        .order_by(Subscriber.id)
+    )
+    return list(session.scalars(query))
+
+
 def build_editions(
     sessions: Sessions, subscriber_ids: Sequence[int], encoder: str, *, now: datetime
 ) -> BuildReport:
@@ -146,7 +156,7 @@ def _last_built(
         .where(EditionRow.subscriber_id.in_(subscriber_ids), EditionRow.built_at < now)
         .group_by(EditionRow.subscriber_id)
     )
-    return {owner: at for owner, at in session.execute(query)}
+    return dict(session.execute(query).tuples())
 
 
 def _previews(

@@ -76,7 +76,7 @@ def in_words(reason: Reason) -> str:
         case "saved":
             return f"Close to “{reason.title}”, which you saved"
         case "trending" | "resurfaced":
-            seen = f"on {reason.pages} pages" if reason.pages > 1 else "on today’s page"
+            seen = f"on {reason.pages} pages" if reason.pages > 1 else "on today's page"
             votes = f", {reason.upvotes} upvotes" if reason.upvotes else ""
             old = (
                 "An older paper, newly trending: " if reason.kind == "resurfaced" else "Trending: "
@@ -127,6 +127,18 @@ def read_edition(session: Session, edition_id: int) -> Edition:
         note=row.note,
         items=tuple(_item(item, abstract) for item, abstract in items),
     )
+
+
+def edition_of(session: Session, subscriber_id: int, local_date: date | None = None) -> Edition:
+    """A subscriber's edition of a date; their last one if none is given. Raises Unknown."""
+    query = select(EditionRow.id).where(EditionRow.subscriber_id == subscriber_id)
+    if local_date is not None:
+        query = query.where(EditionRow.local_date == local_date)
+    found = session.scalar(query.order_by(EditionRow.local_date.desc()).limit(1))
+    if found is None:
+        which = f"of {local_date}: digest why tells the reason" if local_date else "yet"
+        raise Unknown(f"they have no edition {which}")
+    return read_edition(session, found)
 
 
 def _item(row: EditionItemRow, abstract: str) -> EditionItem:

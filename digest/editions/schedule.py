@@ -28,6 +28,11 @@ def last_due(timezone: str, hour: int, frequency: Frequency, now: datetime) -> d
     return next(at for at in _due(days, timezone, hour, frequency) if at <= now)
 
 
+def local_date_of(timezone: str, now: datetime) -> date:
+    """The date on a subscriber's own calendar."""
+    return now.astimezone(ZoneInfo(timezone)).date()
+
+
 def _due(
     days: Iterator[date], timezone: str, hour: int, frequency: Frequency
 ) -> Iterator[datetime]:

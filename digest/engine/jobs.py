@@ -15,12 +15,13 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.outbox import due_deliveries
+from digest.editions import due_subscribers
 from digest.engine.app import App
 from digest.papers import embedding
 from digest.papers.collect import due_sources
 from digest.profiles import interests
 from digest.store import insert
-from digest.store.tables import Lease, Subscriber
+from digest.store.tables import Lease
 
 Kind = Literal["source", "embed", "editions", "deliver"]
 
@@ -108,12 +109,7 @@ def _embedding(session: Session, app: App, _now: datetime) -> list[Job]:
 
 
 def _editions(session: Session, _app: App, now: datetime) -> list[Job]:
-    query = (
-        select(Subscriber.id)
-        .where(Subscriber.state == "active", Subscriber.next_due_at <= now)
-        .order_by(Subscriber.id)
-    )
-    return _sharded("editions", session.scalars(query))
+    return _sharded("editions", due_subscribers(session, now))
 
 
 def _deliveries(session: Session, _app: App, now: datetime) -> list[Job]:

@@ -29,6 +29,8 @@ _ARXIV_ID = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?", re
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,200}", re.ASCII)
 # Zero-width (non-)joiners change how Persian, Indic and emoji text reads.
 _JOINERS = "\u200c\u200d"
+_UNTITLED = "(no title)"
+_NBSP = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +107,15 @@ class ConfirmationMail:
 
 def edition_mail(edition: Edition, links: EditionLinks, postal_address: str) -> EditionMail:
     """Say what the mail of `edition` says; raises BadInput where one of our links is none."""
-    titles = [one_line(item.title) for item in edition.items]
+    titles = [one_line(item.title) or _UNTITLED for item in edition.items]
+    headline = _headline(len(titles), edition.n_candidates)
+    note = shorten(one_line(edition.note), 500)
     return EditionMail(
         subject=_subject(titles),
-        preheader=" · ".join(shorten(title, 80) for title in titles[1:3]),
+        preheader=" · ".join(shorten(title, 80) for title in titles[1:3]) or note or headline,
         day=long_date(edition.local_date),
-        headline=_headline(len(titles), edition.n_candidates),
-        note=shorten(one_line(edition.note), 500),
+        headline=headline,
+        note=note,
         papers=tuple(_paper(item, links.votes.get(item.paper_id)) for item in edition.items),
         edition_url=_our_link(links.edition_url),
         unsubscribe_url=_our_link(links.unsubscribe_url),
@@ -174,12 +178,14 @@ def _subject(titles: Sequence[str]) -> str:
 
 
 def _headline(n: int, n_candidates: int) -> str:
-    papers = "paper" if n_candidates == 1 else "papers"
-    return f"{n} for you from {max(n, n_candidates):,} new {papers}"
+    if n == 0:
+        return "Nothing new for you today"
+    n_candidates = max(n, n_candidates)
+    return f"{n} for you from {n_candidates:,} new {'paper' if n_candidates == 1 else 'papers'}"
 
 
 def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
-    title = shorten(one_line(item.title), 300)
+    title = shorten(one_line(item.title), 300) or _UNTITLED
     return MailPaper(
         title=title,
         short_title=shorten(title, 60),
@@ -210,9 +216,9 @@ def _authors(names: Sequence[str]) -> str:
 
 def _origin(item: EditionItem) -> str:
     arxiv_id = _arxiv_id(item)
-    where = [f"arXiv {arxiv_id}"] if arxiv_id else []
+    where = [f"arXiv{_NBSP}{arxiv_id}"] if arxiv_id else []
     if day := item.published_on:
-        where.append(f"{day.day} {_MONTHS[day.month - 1][:3]} {day.year}")
+        where.append(_NBSP.join((str(day.day), _MONTHS[day.month - 1][:3], str(day.year))))
     where.extend(shorten(one_line(source), 40) for source in item.sources[:3])
     return " · ".join(filter(None, where))
 

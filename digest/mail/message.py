@@ -19,7 +19,8 @@ from digest.errors import BadInput
 from digest.mail.content import one_line, web_link
 from digest.mail.render import Rendered
 
-_COLUMNS = 78
+# Of a header: RFC 2047 allows 76 to a line with encoded words, RFC 5322 wants 78 of the others.
+_COLUMNS = 76
 _MAX_PLAIN_NAME = 60
 _MAX_URL = 900
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
@@ -76,7 +77,7 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
     recipient = _address(headers.recipient)
     sender = _address(headers.sender_address)
     reply_to = headers.reply_to and _address(headers.reply_to)
-    message_id = _matching(_MESSAGE_ID, headers.message_id, "a message id")
+    message_id = _matching(_MESSAGE_ID, _ascii_domain(headers.message_id), "a message id")
     if headers.date.tzinfo is None:
         raise BadInput("the date of a mail needs a time zone")
     content = "\n".join((message_id, rendered.text, rendered.html)).encode(errors="replace")
@@ -111,7 +112,8 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
 
 
 def _list_lines(mailing_list: MailingList, name: str) -> Iterator[str]:
-    yield _mailbox("List-Id", name, _matching(_DOMAIN, mailing_list.list_id, "a list id"))
+    list_id = _matching(_DOMAIN, _ascii_domain(mailing_list.list_id), "a list id")
+    yield _mailbox("List-Id", name, list_id)
     url = mailing_list.unsubscribe_url
     if not url.isascii() or len(url) > _MAX_URL or web_link(url) is None:
         raise BadInput(f"not a web link for List-Unsubscribe: {url[:100]!r}")
@@ -136,6 +138,14 @@ def _address(text: str) -> str:
     return f"{known.local_part}@{known.ascii_domain}"
 
 
+def _ascii_domain(text: str) -> str:
+    """Return an id with the domain at its end as mail names it: bücher as xn--bcher-kva."""
+    if text.isascii():
+        return text
+    local, at, domain = text.rpartition("@")
+    return f"{local}{at}{_address(f'x@{domain}').removeprefix('x@')}"
+
+
 def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
     if not pattern.fullmatch(text):
         raise BadInput(f"not {what}: {text[:100]!r}")
@@ -153,6 +163,8 @@ def _mailbox(header: str, name: str, address: str) -> str:
         words = list(_encoded_words(header, name))
     elif _ATOMS.fullmatch(name):
         words = [name]
+    elif not name:
+        words = []
     else:
         words = ['"' + re.sub(r'(["\\])', r"\\\1", name) + '"']
     return _fold(header, [*words, f"<{address}>"])
@@ -165,7 +177,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _encoded_words(header: str, text: str) -> Iterator[str]:
-    """RFC 2047: every word stands for whole characters, every line takes 76 columns at most."""
+    """RFC 2047: every word stands for whole characters and fits on a line of `_COLUMNS`."""
     room = _room_for_encoded(len(header) + 2)
     chunk = b""
     for char in text:
@@ -178,7 +190,7 @@ def _encoded_words(header: str, text: str) -> Iterator[str]:
 
 
 def _room_for_encoded(column: int) -> int:
-    return (76 - column - len("=?utf-8?b??=")) // 4 * 3
+    return (_COLUMNS - column - len("=?utf-8?b??=")) // 4 * 3
 
 
 def _encoded_word(chunk: bytes) -> str:

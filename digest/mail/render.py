@@ -47,7 +47,7 @@ def render(mail: EditionMail | ConfirmationMail) -> Rendered:
 
 def _edition_html(mail: EditionMail) -> str:
     html = _fill("edition/body.html", mail)
-    while (excess := len(html.encode()) - MAX_HTML_BYTES) > 0:
+    while mail.papers and (excess := len(html.encode()) - MAX_HTML_BYTES) > 0:
         mail = _lighter(mail, excess)
         html = _fill("edition/body.html", mail)
     return html
@@ -85,14 +85,14 @@ def _templates() -> jinja2.Environment:
 
 
 def _wrap(text: str, indent: int = 0) -> str:
-    """Fold `text` to 72 columns, later lines indented by `indent`; a URL stays whole."""
+    """Fold `text` to 72 columns, later lines indented by `indent`; a URL in it stays whole."""
     margin = " " * indent
     folded = fill(
         text,
         72,
         initial_indent=margin,
         subsequent_indent=margin,
-        break_long_words=False,
+        break_long_words="://" not in text,
         break_on_hyphens=False,
     )
     return folded.removeprefix(margin)

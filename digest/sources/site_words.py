@@ -83,7 +83,10 @@ def is_header(line: str) -> bool:
 
 
 def unglued(lines: Iterable[str]) -> Iterator[str]:
-    """Part the page's header from the text glued to it; put a label and its value on one line."""
+    """Part the page's header from the text glued to it; put a label and its value on one line.
+
+    Text that was glued keeps its column, as spaces before it: a wrapped line's width tells.
+    """
     label, below_header = "", False
     for line in lines:
         if not line:
@@ -97,7 +100,7 @@ def unglued(lines: Iterable[str]) -> Iterator[str]:
         glued = _GLUED.match(line)
         if glued and (below_header or glued["header"] or glued["byline"]):
             yield from (part for part in glued.groups() if part)
-            line = line[glued.end() :]  # noqa: PLW2901
+            line = (" " * glued.end() + line[glued.end() :]).rstrip()  # noqa: PLW2901
         below_header = bool(glued and glued["header"] and not glued["button"])
         if _LABEL.fullmatch(line):
             label = line

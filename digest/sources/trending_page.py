@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from itertools import pairwise, takewhile
+from itertools import pairwise, product, takewhile
 from math import exp, log, log1p, log2
 from typing import Any
 
@@ -40,12 +40,13 @@ class TrendingPage:
         """Read the page's papers, each once, where it first stands."""
         lines = _clean_lines(_decode(page))
         texts, ending = _texts(lines, seen_on)
+        if wrap := _wrap(texts):
+            texts, ending = _texts(lines, seen_on, wrap)
         headed = any(_headed(text.scraps) for text in texts)
         if not texts:
             raise UnreadablePage(EXPECTED, "a header alone" if any(lines) else "an empty page")
-        texts = _unwrapped(texts)
-        segments = _segments(texts, habits={})
-        segments = _segments(texts, _habits(segments))
+        segments = _segments(texts, lifts={})
+        segments = _segments(texts, _lifts(segments))
         cards = _cards(segments, ending)
         if doubt := _doubt(cards, lines, headed=headed):
             raise UnreadablePage(EXPECTED, doubt)
@@ -100,6 +101,9 @@ def _clean_lines(text: str) -> list[str]:
 # --- lines -> texts ---------------------------------------------------------------------------
 
 
+_MAYBE_TEXT = ("count", "site", "label", "date")  # `Models` alone on a line may end a sentence
+
+
 @dataclass(slots=True)
 class _Text:
     """A line of text, or what a hard wrap had parted, and what stands before it."""
@@ -108,27 +112,44 @@ class _Text:
     scraps: list[Scrap]
     blank: bool
     joins: float | None = None  # the log-odds that it continues the text before; None: it cannot
+    glue: str = " "
 
     @property
-    def habit(self) -> object:
+    def gap(self) -> object:
         """How it is parted from the text before, which a page does alike from card to card."""
         return self.blank, *(scrap.kind for scrap in self.scraps)
 
 
-def _texts(lines: Iterable[str], seen_on: date) -> tuple[list[_Text], list[Scrap]]:
+def _texts(
+    lines: Iterable[str], seen_on: date, wrap: "_Wrap | None" = None
+) -> tuple[list[_Text], list[Scrap]]:
     """The page's lines of text, each with the scraps before it; and the scraps after the last."""
     texts: list[_Text] = []
     before: list[Scrap] = []
-    blank = False
+    above, blank = "", False
     for line in unglued(lines):
         if not line:
-            blank = True
-        elif (scraps := scraps_of(line, seen_on)) is not None:
+            above, blank = "", True
+            continue
+        scraps = scraps_of(line, seen_on)
+        within = wrap and above and all(scrap.kind in _MAYBE_TEXT for scrap in scraps or ())
+        if scraps is not None and not (wrap and within and wrap.must_join(above, line)):
+            above = ""
             before += scraps
+            continue
+        text = _Text(line.strip(), before, blank)
+        if wrap and above:
+            text.joins, text.glue = wrap.odds(above, text.words), wrap.glue(above, text.words)
+        if text.joins is not None and text.joins > _SURE:
+            texts[-1].words = _joined([texts[-1], text])
         else:
-            texts.append(_Text(line, before, blank))
-            before, blank = [], False
+            texts.append(text)
+        above, before, blank = line, [], False
     return texts, before
+
+
+def _joined(texts: list[_Text]) -> str:
+    return texts[0].words + "".join(text.glue + text.words for text in texts[1:])
 
 
 # --- title or abstract ------------------------------------------------------------------------
@@ -187,11 +208,12 @@ def _log_chance(odds: float) -> float:
 # so: one title in fifteen has no abstract, one paragraph in twenty is not its abstract's last.
 _MOVES = {"HT": 0.0, "HA": -4.0, "TA": -0.07, "TT": -2.7, "AT": -0.05, "AA": -3.0}
 _MOST_JOINS = 12
+_DOUBT = 3  # how many texts it takes to believe what a page does
 
-_Habits = Mapping[tuple[str, object], float]
+_Lifts = Mapping[tuple[str, object], float]
 
 
-def _segments(texts: list[_Text], habits: _Habits) -> list[tuple[str, _Text]]:
+def _segments(texts: list[_Text], lifts: _Lifts) -> list[tuple[str, _Text]]:
     """The likeliest reading of the page as titles and paragraphs (Viterbi's algorithm)."""
     # For each n and state: chance of the first n texts, where their last segment begins, state before
     best: list[dict[str, tuple[float, int, str]]] = [{"H": (0.0, 0, "")}]
@@ -200,12 +222,14 @@ def _segments(texts: list[_Text], habits: _Habits) -> list[tuple[str, _Text]]:
         joined = 0.0
         for begin in range(end - 1, max(-1, end - 2 - _MOST_JOINS), -1):
             first = texts[begin]
-            odds = _abstract_odds(_joined(text.words for text in texts[begin:end]))
+            words = _joined(texts[begin:end])
+            odds, signs = _abstract_odds(words), _signs(words)
             parted = joined + (_log_chance(-first.joins) if first.joins is not None else 0.0)
             for state, reading in ("T", _log_chance(-odds)), ("A", _log_chance(odds)):
+                reading += parted + sum(lifts.get((state, sign), 0) for sign in signs)  # noqa: PLW2901
                 for before, (chance, _, _) in best[begin].items():
                     move = ("H" if _headed(first.scraps) else before) + state
-                    chance += parted + reading + _MOVES[move] + habits.get((move, first.habit), 0)
+                    chance += reading + _MOVES[move] + lifts.get((move, first.gap), 0)
                     if state not in best[end] or chance > best[end][state][0]:
                         best[end][state] = (chance, begin, before)
             if first.joins is None:
@@ -215,66 +239,101 @@ def _segments(texts: list[_Text], habits: _Habits) -> list[tuple[str, _Text]]:
     end, state = len(texts), max(best[-1], key=lambda state: best[-1][state])
     while end:
         _, begin, before = best[end][state]
-        words = _joined(text.words for text in texts[begin:end])
+        words = _joined(texts[begin:end])
         segments.append((state, replace(texts[begin], words=words)))
         end, state = begin, before
     return segments[::-1]
 
 
-def _habits(segments: list[tuple[str, _Text]]) -> _Habits:
-    """How much more or less likely this page parts two texts so, where it moves so."""
-    pairs = [(a + b, text.habit) for (a, _), (b, text) in pairwise(segments)]
-    both, moves, habits = Counter(pairs), Counter(m for m, _ in pairs), Counter(h for _, h in pairs)
-    return {
-        (move, habit): log((both[move, habit] * len(pairs) / n + 2) / (moves[move] + 2))
-        for move in moves
-        for habit, n in habits.items()
-    }
+def _signs(words: str) -> tuple[object, object]:
+    """What the titles of one page, and its abstracts, have in common: last stop and length."""
+    return bool(_FULL_STOP.search(words[-8:])), f"{words.count(' ').bit_length()} bits of words"
+
+
+def _lifts(segments: list[tuple[str, _Text]]) -> _Lifts:
+    """How much likelier on this page than at large a sign is a title's, a gap a move's."""
+    signed = [(state, _signs(text.words)) for state, text in segments]
+    stops, lengths = ([(state, signs[n]) for state, signs in signed] for n in (0, 1))
+    moves = [(a + b, text.gap) for (a, _), (b, text) in pairwise(segments)]
+    lifts = {}
+    for seen in stops, lengths, moves:
+        both = Counter(seen)
+        states, signs = Counter(state for state, _ in seen), Counter(sign for _, sign in seen)
+        for state, sign in product(states, signs):
+            share = states[state] / len(seen)
+            chance = (both[state, sign] + _DOUBT * share) / (signs[sign] + _DOUBT)
+            lifts[state, sign] = log(chance / share)
+    return lifts
 
 
 # --- hard-wrapped lines -----------------------------------------------------------------------
 
 _SURE = 5.0
+_WIDEST = 140
+_PARTED_WORD = re.compile(r"\w--?\n(?!and |or |to )\w|\w\n--\w")
+_OPENING = "\"'“‘«`$[¿¡"
 
 
-def _joined(parts: Iterable[str]) -> str:
-    """Lines as one; a word that was parted after its hyphen is whole again."""
-    return re.sub(r"(?<=\w-)\n(?!and |or |to )(?=\w)", "", "\n".join(parts)).replace("\n", " ")
+@dataclass(slots=True)
+class _Wrap:
+    """How a page was wrapped: its width; whether at hyphens; with blanks between what is not.
+
+    `full` is the share of wrapped lines that had no room for one word more, `lower` the share of
+    lines below all others that begin with a small letter.
+    """
+
+    width: int
+    hyphens: bool = True
+    full: float = 0.5
+    blanks: bool = False
+    lower: float = 0.02
+
+    def room(self, a: str, b: str) -> int:
+        """How many columns were left on line `a` if the first word of `b` had stood there."""
+        word = re.match(r"[^\s-]*-?" if self.hyphens else r"\S*", b)
+        return self.width - len(a) - 1 - len(word[0] if word else "")
+
+    def glue(self, a: str, b: str) -> str:
+        """What parts two lines that are joined; a word parted after its hyphen is whole again."""
+        return "" if self.hyphens and _PARTED_WORD.search(f"{a[-9:]}\n{b[:9]}") else " "
+
+    def must_join(self, a: str, b: str) -> bool:
+        """Whether line `b`, though it looks like the site's, is the rest of the sentence above."""
+        return len(a) <= _WIDEST and self.room(a, b) < 0 and not _SENTENCE_END.search(a[-8:])
+
+    def odds(self, a: str, b: str) -> float | None:
+        """The log-odds that line `b` goes on with line `a`, weighed by hand; None: it cannot."""
+        if max(len(a), len(b)) > _WIDEST:
+            return None
+        if self.blanks:
+            return 2 * _SURE
+        odds = log(self.full / 0.1) if self.room(a, b) < 0 else log((1 - self.full) / 0.9)
+        odds += -1.5 if _SENTENCE_END.search(a[-8:]) else 1.5
+        if b[0].islower():
+            return odds - log(self.lower)
+        if not b[0].isalpha() and b[0] not in _OPENING:
+            odds += 2.0
+        odds -= 5 * max(0.0, abs(_capitals(_WORD.findall(a)) - _capitals(_WORD.findall(b))) - 0.3)
+        return odds if odds > -_SURE else None
 
 
-def _unwrapped(texts: list[_Text]) -> list[_Text]:
-    """Where many lines begin within a sentence, join those that surely go on; mark the doubtful."""
-    near = [(a, b) for a, b in pairwise(texts) if not (b.blank or b.scraps)]
-    widths = sorted(
-        len(a.words)
-        for a, b in near
-        if 40 <= len(a.words) <= 140 and len(b.words) <= 140 and b.words[0].islower()
-    )
-    if len(widths) < 3 or len(widths) * 5 < len(texts):
-        return texts
-    width = widths[len(widths) * 9 // 10]
-    paragraphs = [[texts[0]]]
-    for before, text in pairwise(texts):
-        text.joins = _join_odds(before.words, text, width)
-        if text.joins is not None and text.joins > _SURE:
-            paragraphs[-1].append(text)
-        else:
-            paragraphs.append([text])
-    return [replace(p[0], words=_joined(text.words for text in p)) for p in paragraphs]
-
-
-def _join_odds(a: str, text: _Text, width: int) -> float | None:
-    """The log-odds that a line goes on with line `a` before it, weighed by hand; None: it cannot."""
-    b = text.words
-    if text.blank or text.scraps or max(len(a), len(b)) > 140:
+def _wrap(texts: list[_Text]) -> _Wrap | None:
+    """How the page is wrapped, where many of its lines begin within a sentence."""
+    near = [(a.words, b.words) for a, b in pairwise(texts) if not (b.blank or b.scraps)]
+    within = [(a, b) for a, b in near if b[0].islower() and max(len(a), len(b)) <= _WIDEST]
+    if len(within) < 3 or len(within) * 5 < len(texts):
         return None
-    room = width - len(a) - 1 - len(b.split(" ", 1)[0])
-    odds = 1.0 if room < 0 else -1.0 if room < 10 else -4.0
-    odds += -1.5 if _SENTENCE_END.search(a[-8:]) else 1.5
-    if b[0].islower():
-        return odds + 4.0
-    odds -= 4 * max(0.0, _capitals(_WORD.findall(a)) - 0.4, _capitals(_WORD.findall(b)) - 0.4)
-    return odds if odds > -_SURE else None
+    wrap = _Wrap(sorted(len(a) for a, _ in within)[len(within) * 49 // 50])
+    fits = sum(wrap.room(a, b) >= 0 for a, b in within)
+    wrap.hyphens = False
+    never_full = sum(wrap.room(a, b) >= 0 for a, b in within)
+    wrap.hyphens = sum(a[-1] == "-" for a, _ in within) > fits - never_full
+    wrap.full = 1 - ((fits if wrap.hyphens else never_full) + 1) / (len(within) + 2)
+    ends = [b for a, b in pairwise(texts) if wrap.room(a.words, b.words) > 10]
+    if wrap.full > 0.95:
+        wrap.lower = (sum(b.words[0].islower() for b in ends) + 0.4) / (len(ends) + 20)
+    wrap.blanks = sum(not (b.blank or b.scraps) for b in ends) * 20 <= len(ends)
+    return wrap
 
 
 # --- cards ------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""`digest papers`: look papers up."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from digest.cli.door import (
+    LIMIT,
+    Columns,
+    Json,
+    Limit,
+    one_more,
+    opened,
+    out,
+    print_json,
+    show,
+    status,
+)
+from digest.papers.catalog import find_paper, list_papers, listings_of, search_papers
+
+app = typer.Typer(no_args_is_help=True, help="Look papers up.")
+
+_COLUMNS: Columns = {
+    "id": "id",
+    "first seen": "first_seen_at",
+    "listings": "listings",
+    "arXiv": "arxiv_id",
+    "title": "title",
+}
+
+
+@app.command("list", epilog="Example: digest papers list --limit 5")
+def list_(
+    ctx: typer.Context,
+    source: Annotated[str | None, typer.Option(help="Only papers of this source.")] = None,
+    as_json: Json = False,
+    limit: Limit = LIMIT,
+) -> None:
+    """List papers, newest first."""
+    with opened(ctx) as digest, digest.sessions.reading() as session:
+        rows = list_papers(session, source=source, limit=one_more(limit))
+    empty = "No papers yet: digest ingest page FILE, or digest sources run."
+    show(rows, _COLUMNS, as_json=as_json, limit=limit, empty=empty)
+
+
+@app.command("show", epilog="Example: digest papers show 2603.01234")
+def show_(
+    ctx: typer.Context,
+    paper: Annotated[str, typer.Argument(help="Its number, arXiv id, DOI or title.")],
+    as_json: Json = False,
+) -> None:
+    """Show a paper and every page that listed it."""
+    with opened(ctx) as digest, digest.sessions.reading() as session:
+        view = find_paper(session, paper)
+        listings = listings_of(session, view.id)
+    if as_json:
+        print_json([{**asdict(view), "listings": [asdict(listing) for listing in listings]}])
+        return
+    out.print(f"{view.title}\n")
+    names = {
+        "id": view.id,
+        "authors": ", ".join(view.authors),
+        "arXiv": view.arxiv_id,
+        "DOI": view.doi,
+        "link": view.url,
+        "code": view.code_url,
+        "published": view.published_on,
+        "embedded": "yes" if view.embedded else "not yet: digest tick",
+    }
+    for name, value in names.items():
+        if value:
+            out.print(f"{name:>9}  {value}")
+    out.print(f"\n{view.abstract}\n")
+    columns: Columns = {
+        "seen": "seen_at",
+        "source": "source",
+        "page date": "page_date",
+        "place": "position",
+        "upvotes": "upvotes",
+    }
+    show(listings, columns, as_json=False)
+
+
+@app.command(epilog="Example: digest papers search 'sparse retrieval'")
+def search(
+    ctx: typer.Context,
+    words: Annotated[list[str], typer.Argument(help="What to look for.")],
+    as_json: Json = False,
+    limit: Limit = 10,
+) -> None:
+    """Find papers by their meaning and their words, nearest first."""
+    with opened(ctx) as digest, status("Searching"), digest.sessions.reading() as session:
+        found = search_papers(session, digest.encoder, " ".join(words), limit=limit or 10**6)
+    rows = [{"score": score, **asdict(view)} for score, view in found]
+    columns: Columns = {"score": "score", "id": "id", "arXiv": "arxiv_id", "title": "title"}
+    show(rows, columns, as_json=as_json, empty="No papers yet.")

@@ -1,0 +1,18 @@
+"""`digest serve`: the web pages and the scheduler in one process."""
+
+import typer
+
+from digest.cli.door import err, log_to_stderr, opened
+from digest.engine.clock import serve
+from digest.web import create_web
+
+app = typer.Typer()
+
+
+@app.command("serve", epilog="Example: DIGEST_WEB_PORT=8080 digest serve")
+def serve_(ctx: typer.Context) -> None:
+    """Answer the pages and do what is due, until stopped by Ctrl-C or SIGTERM."""
+    log_to_stderr()
+    with opened(ctx) as digest:
+        base = digest.settings.base_url
+        serve(digest, create_web(digest), ready=lambda: err.print(f"Ready: {base} (Ctrl-C stops)"))

@@ -1,0 +1,71 @@
+"""`digest sources`: where papers come from."""
+
+from typing import Annotated
+
+import typer
+
+from digest.cli.door import LIMIT, Columns, Json, Limit, err, now, opened, progress, show
+from digest.errors import SourceUnreachable, Unknown
+from digest.papers.collect import collect, list_sources
+from digest.papers.ingest import IngestReport
+
+__all__ = ["IngestReport", "app", "run"]
+
+app = typer.Typer(no_args_is_help=True, help="Where papers come from, and how it went.")
+
+
+@app.command("list", epilog="Example: digest sources list --json")
+def list_(ctx: typer.Context, as_json: Json = False, limit: Limit = LIMIT) -> None:
+    """List the sources of the settings and how the last run of each went."""
+    with opened(ctx) as digest, digest.sessions.reading() as session:
+        rows = list_sources(session, digest.settings.sources)
+    columns: Columns = {
+        "name": "name",
+        "place": "place",
+        "hours": lambda row: ", ".join(map(str, row.hours)) + f" ({row.timezone})",
+        "last run": "last_run_at",
+        "verdict": "verdict",
+        "listings": "n_listings",
+        "detail": "detail",
+    }
+    empty = "No source is set: add a [[sources]] table to digest.toml (see digest init)."
+    show(rows, columns, as_json=as_json, limit=limit, empty=empty)
+
+
+@app.command(epilog="Example: digest sources run trending")
+def run(
+    ctx: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Which; none: all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Run sources now, whether or not they are due."""
+    reports, failed = [], False
+    with opened(ctx) as digest:
+        sources = {source.name: source for source in digest.settings.sources}
+        for name in names or []:
+            if name not in sources:
+                known = ", ".join(sources) or "none"
+                raise Unknown(f"no source is named {name!r} in the settings; there are: {known}")
+        contact = digest.settings.mail.from_address
+        wanted = [sources[name] for name in names or sources]
+        with progress("Running", len(wanted)) as step:
+            for source in wanted:
+                try:
+                    reports.append(collect(digest.sessions, source, contact=contact, at=now()))
+                except SourceUnreachable as error:
+                    err.print(f"digest: {source.name}: {error}")
+                    failed = True
+                step(1)
+    columns = {
+        "source": "source",
+        "verdict": "verdict",
+        "pages": lambda report: len(report.pages),
+        "listings": "n_listings",
+        "new papers": "n_new_papers",
+        "problems": lambda report: "; ".join(report.problems),
+    }
+    show(reports, columns, as_json=as_json, empty="No source was run.")
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,187 @@
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from digest.editions import Reason
+from digest.errors import BadInput
+from digest.mail import EditionMail, edition_mail
+from digest.mail.content import LANES, long_date, one_line, shorten, web_link
+from tests.mail.sample import BARE, ITEM, edition, links, mail
+
+anything = st.text(st.characters(exclude_categories=()))
+
+
+def titled(*titles: str) -> EditionMail:
+    return mail(*(replace(ITEM, title=title) for title in titles))
+
+
+def test_the_subject_names_the_first_paper_and_counts_the_others() -> None:
+    assert titled("One").subject == "One"
+    assert titled("One", "Two", "Three").subject == "One + 2 more"
+    assert titled("A long title " * 10, "Two").subject.endswith("… + 1 more")
+
+
+def test_the_preheader_goes_on_where_the_subject_stops() -> None:
+    assert titled("One", "Two", "Three", "Four").preheader == "Two · Three"
+    assert titled("One").preheader == "1 for you from 110 new papers"
+
+
+@pytest.mark.parametrize(
+    ("n", "n_candidates", "headline"),
+    [
+        (0, 0, "Nothing new for you today"),
+        (0, 12, "Nothing new for you today"),
+        (1, 1, "1 for you from 1 new paper"),
+        (2, 1, "2 for you from 2 new papers"),
+        (8, 1234, "8 for you from 1,234 new papers"),
+    ],
+)
+def test_the_headline_counts(n: int, n_candidates: int, headline: str) -> None:
+    assert mail(*[ITEM] * n, n_candidates=n_candidates).headline == headline
+
+
+def test_an_empty_edition_says_so_and_why() -> None:
+    empty = mail(note="Nothing new came close.")
+    assert empty.subject == "No new papers for you today"
+    assert empty.preheader == empty.note == "Nothing new came close."
+
+
+def test_a_date_reads_the_same_in_every_locale() -> None:
+    assert long_date(date(2026, 11, 21)) == "Saturday 21 November 2026"
+
+
+def test_what_is_missing_is_left_out() -> None:
+    (paper,) = mail(BARE).papers
+    assert (paper.authors, paper.origin, paper.summary, paper.why) == ("", "", "", ())
+
+
+@pytest.mark.parametrize("title", ["", " \n", "\u202e\u2066", "\ud800"])
+def test_a_paper_without_a_printable_title_can_still_be_clicked(title: str) -> None:
+    made = titled(title)
+    assert made.papers[0].title == made.subject == "(no title)"
+
+
+@pytest.mark.parametrize(
+    ("authors", "line"),
+    [
+        ((), ""),
+        (("Ada Lin",), "Ada Lin"),
+        (("Ada Lin", "Bo Chen"), "Ada Lin, Bo Chen"),
+        (("Ada Lin", "", "Cy Dee", "Bo Chen"), "Ada Lin, …, Bo Chen (3 authors)"),
+    ],
+)
+def test_authors_take_one_line(authors: tuple[str, ...], line: str) -> None:
+    assert mail(replace(ITEM, authors=authors)).papers[0].authors == line
+
+
+def test_the_origin_is_never_broken_inside_a_date() -> None:
+    day = "19\N{NO-BREAK SPACE}Nov\N{NO-BREAK SPACE}2026"
+    origin = f"arXiv\N{NO-BREAK SPACE}2611.11873 · {day} · Trending Papers"
+    assert mail(ITEM).papers[0].origin == origin
+
+
+def test_a_second_reason_is_told_only_where_it_carried_a_third_of_the_score() -> None:
+    interest, liked = Reason("interest", 0.6, name="maps"), Reason("liked", 0.34, title="Globes")
+    why = "Matches your interest “maps”"
+    both = (why, "Close to “Globes”, which you liked")
+    assert mail(replace(ITEM, reasons=(interest, liked))).papers[0].why == both
+    weak = replace(liked, share=0.3)
+    assert mail(replace(ITEM, reasons=(interest, weak))).papers[0].why == (why,)
+
+
+def test_every_lane_has_a_label() -> None:
+    for lane, label in LANES.items():
+        assert mail(replace(ITEM, lane=lane)).papers[0].lane_label == label
+
+
+def test_the_title_leads_to_the_paper_and_the_others_are_named() -> None:
+    assert [(link.label, link.url) for link in mail(ITEM).papers[0].links] == [
+        ("Paper", "https://arxiv.org/abs/2611.11873"),
+        ("PDF", "https://arxiv.org/pdf/2611.11873"),
+        ("Code", "https://code.example.org/heads"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "label", "url"),
+    [
+        ({"arxiv_id": "hep-th/9901001"}, "arXiv", "https://arxiv.org/abs/hep-th/9901001"),
+        ({"doi": "10.1000/a<b>c"}, "DOI", "https://doi.org/10.1000/a%3Cb%3Ec"),
+        ({"doi": "javascript:1"}, "Search", "https://scholar.google.com/scholar?q=R%26D+of+tea"),
+        ({"arxiv_id": "../evil"}, "Search", "https://scholar.google.com/scholar?q=R%26D+of+tea"),
+    ],
+)
+def test_a_paper_without_an_address_is_still_found(
+    known: dict[str, str], label: str, url: str
+) -> None:
+    item = replace(BARE, title="R&D of tea", **known)  # type: ignore[arg-type]
+    link = mail(item).papers[0].links[0]
+    assert (link.label, link.url) == (label, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        " javascript:alert(1)",
+        "JaVaScRiPt://example.org/%0aalert(1)",
+        "data:text/html,hi",
+        "//example.org/",
+        "/relative",
+        "https://",
+        "https://user@example.org/",
+        "https://example.org\\@evil.example/",
+        "https://example.org/a b",
+        "https://example.org/\r\nBcc: x",
+        'https://example.org/"onclick=',
+        "https://example.org/<b>",
+        "https://example.org/\u202egnp",
+        "https://[::1",
+        "https://example.org/" + "a" * 2000,
+        "",
+        None,
+    ],
+)
+def test_what_is_no_plain_web_address_never_becomes_a_link(url: str | None) -> None:
+    assert web_link(url) is None
+    shown = [link.url for link in mail(replace(ITEM, url=url, code_url=url)).papers[0].links]
+    assert shown == ["https://arxiv.org/abs/2611.11873", "https://arxiv.org/pdf/2611.11873"]
+
+
+@settings(deadline=None)
+@given(anything)
+def test_whatever_a_page_gives_as_an_address_links_are_web_links(url: str) -> None:
+    (paper,) = mail(replace(ITEM, url=url, code_url=f"https://{url}")).papers
+    assert all(link.url.startswith(("http://", "https://")) for link in paper.links)
+
+
+@pytest.mark.parametrize("field", ["edition_url", "unsubscribe_url", "preferences_url"])
+def test_a_link_of_ours_that_is_none_is_refused(field: str) -> None:
+    broken = replace(links(1), **{field: "digest.example.org"})  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="not a web link"):
+        edition_mail(edition(ITEM), broken, "")
+
+
+@given(anything)
+def test_one_line_is_one_printable_line_and_stays_so(text: str) -> None:
+    line = one_line(text)
+    assert line == one_line(line) == line.strip()
+    assert line.splitlines() in ([line], [])
+    assert not set(line) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u2069\x00\x1b")
+    line.encode()
+
+
+@given(anything, st.integers(min_value=2, max_value=40))
+def test_shortening_keeps_the_beginning_and_the_limit(text: str, n: int) -> None:
+    text = one_line(text)
+    short = shorten(text, n)
+    assert len(short) <= n
+    assert short == text or (short.endswith("…") and text.startswith(short[:-1]))
+
+
+def test_shortening_cuts_between_words_where_there_are_any() -> None:
+    assert shorten("Attention, and more of it", 12) == "Attention…"
+    assert shorten("注意力机制" * 5, 8) == "注意力机制注意…"
