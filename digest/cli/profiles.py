@@ -36,12 +36,12 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     columns: Columns = {"name": "name", "text": "text"}
     show(known.interests, columns, as_json=False, empty="  none: digest profiles set-interest")
     out.print("\nVotes")
-    columns: Columns = {"at": "at", "vote": "value", "paper": "title"}
+    columns = {"at": "at", "vote": "value", "paper": "title"}
     show(known.votes, columns, as_json=False, empty="  none yet")
     out.print("\nLearned")
     out.print(f"  words: {', '.join(known.words) or 'nothing yet'}")
     out.print("  nearest papers:")
-    columns: Columns = {"cosine": "score", "id": "paper_id", "title": "title"}
+    columns = {"cosine": "score", "id": "paper_id", "title": "title"}
     show(known.nearest, columns, as_json=False, empty="  nothing yet")
 
 

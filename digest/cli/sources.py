@@ -58,7 +58,7 @@ def run(
                     err.print(f"digest: {source.name}: {error}")
                     failed = True
                 step(1)
-    columns = {
+    columns: Columns = {
         "source": "source",
         "verdict": "verdict",
         "pages": lambda report: len(report.pages),

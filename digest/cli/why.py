@@ -47,5 +47,5 @@ def why_(
         show(account.edition.items, columns, as_json=False)
     if account.losers:
         out.print("\nNot in the mail, the best first")
-        columns: Columns = {"score": "score", "paper": "title", "why": "why"}
+        columns = {"score": "score", "paper": "title", "why": "why"}
         show(account.losers, columns, as_json=False, limit=limit)

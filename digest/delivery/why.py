@@ -186,7 +186,7 @@ def _losers(session: Session, row: EditionRow) -> list[Loser]:
     ids = [loser["paper_id"] for loser in row.runners_up]
     copies = [loser["copy_of"] for loser in row.runners_up if loser["copy_of"]]
     named = select(Paper.id, Paper.title).where(Paper.id.in_([*ids, *copies]))
-    titles = dict(session.execute(named).tuples())
+    titles = dict(session.execute(named).tuples().all())
     return [
         Loser(
             loser["paper_id"],

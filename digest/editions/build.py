@@ -156,7 +156,7 @@ def _last_built(
         .where(EditionRow.subscriber_id.in_(subscriber_ids), EditionRow.built_at < now)
         .group_by(EditionRow.subscriber_id)
     )
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).tuples().all())
 
 
 def _previews(

@@ -100,6 +100,7 @@ def freeze(item: EditionItem) -> dict[str, Any]:
         "lane",
         "score",
         "probability",
+        "propensity",
         "reasons",
     ):
         del shown[elsewhere]

@@ -3,23 +3,29 @@
 import html
 import re
 import unicodedata
-from functools import cache
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pylatexenc.latex2text import LatexNodes2Text
+from digest.papers.latex import without_latex
 
 # Cc and Cf but tab and line feed, lone surrogates, private use and unassigned code points.
 _UNWANTED = {"Cc", "Cf", "Cs", "Co", "Cn"}
 # Joiners change how Persian, Indic and emoji text reads.
-_WANTED = "\t\n‌‍"
-_MATH = re.compile(r"(?<!\\)\$\$?(?=\S)([^$\n]{1,400}?)(?<=[^\s\\])\$\$?(?!\d)")
-_COMMAND = re.compile(r"\\(?:[A-Za-z]+\b|[\"'`^~=.]\s*(?:\{\s*\\?\w?\s*\}|\\?\w))|\\[(\[]")
-_ESCAPE = re.compile(r"\\([%&#_$ ,{}])")
-_BARE = re.compile(r"(?<!\\)([%&#])")
-_SCRIPT = re.compile(r"([\^_])(?:\{([^{}]{1,12})\}|([0-9A-Za-z+\-]))")
-_SUPER = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")
-_SUB = str.maketrans("0123456789+-=()", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎")
+_WANTED = "\t\n\u200c\u200d"
+_PLAIN_ALREADY = re.compile(r"[\t\n -~]*")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+# Only what is surely HTML or JATS: `k<b and c>d` is prose, and <search> is some model's token.
+_TAG = re.compile(
+    r"</?(?:jats:[a-z-]{1,20}|i|b|u|em|strong|sub|sup|span|div|p|br|italic|bold|title|sec)"
+    r"""(?:\s+[\w:-]{1,30}=(?:"[^"<>]{0,300}"|'[^'<>]{0,300}'))*\s*/?>""",
+    re.IGNORECASE,
+)
+_PARAGRAPH_TAG = re.compile(r"</(?:jats:)?(?:p|div|title|sec)>|<br\s*/?>", re.IGNORECASE)
+_BOLD = re.compile(r"(?<![\w*])\*\*(?=[^\s*])([^*\n]{1,200}?)(?<=[^\s*])\*\*(?!\*)")
+_QUOTED = re.compile(r"``([^`\n]{1,300}?)(?:''|\"|”)")
+_EN_DASH = re.compile(r"(?<=\w)--(?=\w)|(?<=\s)--(?=\s)")
+_EM_DASH = re.compile(r"(?<=[\w\s,.)])---(?=[\w\s(])")
+# Real text is stable after two rounds; a page made to need more loses its special characters.
+_ROUNDS = 6
+_SPECIAL = re.compile(r"[\\$&{}<>*`~^-]")
 
 
 def plain(text: str) -> str:
@@ -28,22 +34,24 @@ def plain(text: str) -> str:
     Paragraphs stay: the result is NFC, with blank lines folded to one.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    kept = "".join(c for c in text if c in _WANTED or unicodedata.category(c) not in _UNWANTED)
-    kept = unicodedata.normalize("NFC", kept)
-    lines = [" ".join(line.split()) for line in kept.split("\n")]
+    if not _PLAIN_ALREADY.fullmatch(text):
+        text = "".join(c for c in text if c in _WANTED or unicodedata.category(c) not in _UNWANTED)
+        text = unicodedata.normalize("NFC", text)
+    lines = [" ".join(line.split()) for line in text.split("\n")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 def readable(text: str) -> str:
-    """`plain` text with entities resolved and LaTeX written out (`$n^2$` to n², `\\&` to &)."""
-    text = plain(html.unescape(plain(text)))
-    if "$" in text:
-        text = _MATH.sub(lambda match: _spelled(match[1], math=True), text)
-    if "\\" in text:
-        text = _ESCAPE.sub(lambda match: match[1].strip(","), text)
-        if _COMMAND.search(text):
-            text = _spelled(text, math=False)
-    return plain(text)
+    r"""`plain` paragraphs with entities and tags resolved and LaTeX written out.
+
+    `$n^2$` becomes n², `R\&D` becomes R&D, and `costs $5 and $6` stays. Lines within a paragraph
+    are joined. Readable text stays as it is.
+    """
+    for _ in range(_ROUNDS):
+        before, text = text, _read_once(text)
+        if text == before:
+            return text
+    return _joined(plain(_SPECIAL.sub(" ", text)))
 
 
 def one_line(text: str) -> str:
@@ -51,33 +59,17 @@ def one_line(text: str) -> str:
     return " ".join(readable(text).split())
 
 
-def _spelled(latex: str, *, math: bool) -> str:
-    if math:
-        latex = _SCRIPT.sub(_raised, latex)
-    if "\\" not in latex and "{" not in latex:
-        return latex
-    # A bare % would start a comment and swallow the rest of the line.
-    escaped = _BARE.sub(r"\\\1", latex)
-    paragraphs = [str(_to_text().latex_to_text(part)) for part in escaped.split("\n\n")]
-    return "\n\n".join(paragraphs)
+def _read_once(text: str) -> str:
+    text = _joined(plain(text))
+    if "&" in text:
+        text = _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    if "<" in text:
+        text = _TAG.sub("", _PARAGRAPH_TAG.sub("\n\n", text))
+    text = without_latex(text)
+    text = _QUOTED.sub(r"“\1”", _BOLD.sub(r"\1", text))
+    text = _EM_DASH.sub("—", _EN_DASH.sub("\u2013", text))
+    return _joined(plain(text))
 
 
-def _raised(match: re.Match[str]) -> str:
-    script, table = (match[2] or match[3]), (_SUPER if match[1] == "^" else _SUB)
-    raised = script.translate(table)
-    same = any(a == b for a, b in zip(script, raised, strict=True))
-    return match[0] if same else raised
-
-
-@cache
-def _to_text() -> "LatexNodes2Text":
-    from pylatexenc.latex2text import (
-        LatexNodes2Text,
-        MacroTextSpec,
-        get_default_latex_context_db,
-    )
-
-    known = get_default_latex_context_db()
-    # The library drops what it does not know; C:\\new is better left as it stands.
-    known.set_unknown_macro_spec(MacroTextSpec("", lambda node: node.latex_verbatim()))
-    return LatexNodes2Text(known, math_mode="text", strict_latex_spaces=True, keep_comments=True)
+def _joined(text: str) -> str:
+    return re.sub(r"(?<!\n)\n(?!\n)", " ", text)

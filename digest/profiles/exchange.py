@@ -119,8 +119,8 @@ def _paper(session: Session, vote: _Vote) -> int | None:
     keys += [f"doi:{doi_}"] if (doi_ := doi(vote.doi)) else []
     keys.append(f"title:{title_key(vote.title)}")
     found = dict(
-        session.execute(
-            select(PaperKey.key, PaperKey.paper_id).where(PaperKey.key.in_(keys))
-        ).tuples()
+        session.execute(select(PaperKey.key, PaperKey.paper_id).where(PaperKey.key.in_(keys)))
+        .tuples()
+        .all()
     )
     return next((found[key] for key in keys if key in found), None)

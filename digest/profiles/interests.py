@@ -77,7 +77,7 @@ def pending(session: Session, encoder: str, *, limit: int | None = None) -> dict
         .where(VectorRow.text_hash.is_(None))
         .limit(limit)
     )
-    return dict(session.execute(query).tuples())
+    return dict(session.execute(query).tuples().all())
 
 
 def embed_interests(

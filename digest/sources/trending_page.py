@@ -37,18 +37,20 @@ class TrendingPage:
         return not _MARKUP.match(head) and any(map(is_header, _clean_lines(head)))
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:
-        """Read the page's papers, each once, where it first stands."""
+        """Read the page's papers, each once, where it first stands.
+
+        Raises UnreadablePage for what is not text, not such a page, or not surely read.
+        """
         lines = _clean_lines(_decode(page))
         texts, ending = _texts(lines, seen_on)
         if wrap := _wrap(texts):
             texts, ending = _texts(lines, seen_on, wrap)
-        headed = any(_headed(text.scraps) for text in texts)
         if not texts:
             raise UnreadablePage(EXPECTED, "a header alone" if any(lines) else "an empty page")
         segments = _segments(texts, lifts={})
-        segments = _segments(texts, _lifts(segments))
+        segments = _below_the_header(_segments(texts, _lifts(segments)))
         cards = _cards(segments, ending)
-        if doubt := _doubt(cards, lines, headed=headed):
+        if doubt := _doubt(cards, segments, lines):
             raise UnreadablePage(EXPECTED, doubt)
         return [card.listing(n) for n, card in enumerate(_once(cards), start=1)]
 
@@ -85,9 +87,9 @@ def _decode(page: bytes) -> str:
     except UnicodeDecodeError as error:
         found = f"byte 0x{page[error.start]:02x} at {error.start}, which is not {encoding.upper()}"
         raise UnreadablePage("text in UTF-8, or in UTF-16 with a byte-order mark", found) from None
-    if len(_CONTROL.findall(text)) * 100 > len(text):
+    if len(_CONTROL.findall(text)) * 100 > len(text) or "\x00" in text:
         raise UnreadablePage(EXPECTED, "binary data")
-    if _MARKUP.match(text) or len(_TAG.findall(text)) > 20:
+    if _MARKUP.match(text) or len(_TAG.findall(text)) * 500 > len(text) + 5000:
         raise UnreadablePage(EXPECTED, "HTML, XML or JSON")
     if (lines := len(_LINE_END.findall(text))) > MAX_LINES:
         raise UnreadablePage(EXPECTED, f"{lines:,} lines, more than such a page has")
@@ -338,6 +340,7 @@ def _wrap(texts: list[_Text]) -> _Wrap | None:
 
 # --- cards ------------------------------------------------------------------------------------
 
+_TELLING = 80  # two abstracts of one title are the same if so many characters are
 _ABOVE_THE_TITLE = ("upvotes", "count", "submitter")  # where a page's edges do not tell
 
 
@@ -376,6 +379,12 @@ def _headed(scraps: Iterable[Scrap]) -> bool:
     return any(scrap.kind in ("header", "byline") for scrap in scraps)
 
 
+def _below_the_header(segments: list[tuple[str, _Text]]) -> list[tuple[str, _Text]]:
+    """Drop what stands above the header of the page, such as the name of the site."""
+    first = next((n for n, (_, text) in enumerate(segments) if _headed(text.scraps)), 0)
+    return segments if any(state == "A" for state, _ in segments[:first]) else segments[first:]
+
+
 def _parted(scraps: list[Scrap]) -> tuple[list[Scrap], list[Scrap], list[Scrap]]:
     """What stands above a header, the header with what is within it, and what stands below it."""
     marks = [n for n, scrap in enumerate(scraps) if scrap.kind in ("header", "byline", "site")]
@@ -402,14 +411,12 @@ def _cards(segments: list[tuple[str, _Text]], ending: list[Scrap]) -> list[_Card
                 cards[-1].add(text.scraps)
                 cards[-1].paragraphs.append(text.words)
             continue
-        if not cards:
-            over, under = [], over + under
         if header:
             shown = [s.value for s in header if s.kind in ("date", "published") and s.value]
             page_date = shown[0] if shown else page_date
         else:
             over = [s for s in over if not _opens(s.kind, below)]
-            under = [s for s in text.scraps if _opens(s.kind, below)]
+            under = [s for s in text.scraps if not cards or _opens(s.kind, below)]
         if cards:
             cards[-1].add(over)
         cards.append(_Card(text.words, page_date))
@@ -425,11 +432,63 @@ def _opens(kind: str, below: Counter[str]) -> bool:
 
 
 def _once(cards: list[_Card]) -> Iterable[_Card]:
-    once: dict[Any, _Card] = {}
+    """Each card where it first stands, with the fullest abstract that it is shown with."""
+    once: dict[tuple[str, str], _Card] = {}
+    titles = Counter(card.title.casefold() for card in cards if card.paragraphs)
     for card in cards:
-        once.setdefault((card.title.casefold(), *card.paragraphs), card)
+        title = card.title.casefold()
+        key = (title, " ".join(card.paragraphs)[:_TELLING])
+        if not card.paragraphs and titles[title]:
+            continue
+        first = once.setdefault(key, card)
+        first.paragraphs = max(first.paragraphs, card.paragraphs, key=lambda p: sum(map(len, p)))
     return once.values()
 
 
-def _doubt(cards: list[_Card], lines: list[str], *, headed: bool) -> str | None:
-    return None if headed else "no header"
+# --- refusals ---------------------------------------------------------------------------------
+
+# What a text is when so many of its lines are so, for the person who is told what was found.
+_OTHERWISE = {
+    "a log file": (
+        0.5,
+        r"\[?\d{4}-\d\d-\d\d[T ]\d\d:|[A-Z][a-z]{2} +\d+ \d\d:\d\d:|(?:INFO|DEBUG|ERROR)\b",
+    ),
+    "source code": (0.2, r".*[;{}]$|(?:def|class|import|from|return|if|for|#include|const|var)\b"),
+    "a table": (0.8, r"[^,;\t|]+(?:[,;|][^,;|]*){2,}$"),
+    "an e-mail": (0.0, r"(?:Received|Return-Path|MIME-Version|Message-ID): "),
+}
+_RESEARCH = re.compile(r"\b(?:[Ww]e|[Oo]ur|[Tt]his (?:paper|work|study)|propose[ds]?|results?)\b")
+
+
+def _doubt(cards: list[_Card], segments: list[tuple[str, _Text]], lines: list[str]) -> str | None:
+    """Why what was read is not surely a page of papers, or None where it is."""
+    told = [card for card in cards if card.paragraphs]
+    n_paragraphs = sum(state == "A" for state, _ in segments)
+    n_stray = n_paragraphs - sum(len(card.paragraphs) for card in told)
+    if not any(_headed(text.scraps) for _, text in segments) and not _sure_without_header(cards):
+        return f"{_kind(lines)} without `Get trending papers in your email inbox!`"
+    if not told:
+        return f"{len(cards)} lines that may be titles, and no abstract"
+    if len(told) * 4 < len(cards):
+        return f"abstracts under only {len(told)} of what may be {len(cards)} titles"
+    if n_stray * 10 > len(cards):
+        return "an abstract before the first title"
+    if n_paragraphs > 3 * len(cards):
+        return f"plain prose: {n_paragraphs} paragraphs under {len(cards)} titles"
+    return None
+
+
+def _sure_without_header(cards: list[_Card]) -> bool:
+    """Whether these are titles and long abstracts in turn, and the abstracts are of research."""
+    told = [" ".join(card.paragraphs) for card in cards if card.paragraphs]
+    long = sum(len(text.split()) >= 60 and bool(_RESEARCH.search(text)) for text in told)
+    single = sum(len(card.paragraphs) == 1 for card in cards)
+    return len(cards) >= 3 and min(long, single) >= 0.9 * len(cards)
+
+
+def _kind(lines: list[str]) -> str:
+    filled = [line[:200] for line in lines if line]
+    for kind, (share, wording) in _OTHERWISE.items():
+        if sum(bool(re.match(wording, line)) for line in filled) > share * len(filled):
+            return kind
+    return "plain text"

@@ -1,0 +1,160 @@
+"""A checkup of what this installation needs, each finding with what to do about it."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+from sqlalchemy import func, select
+
+from digest.delivery.transport import Transport
+from digest.engine.app import App, open_app
+from digest.errors import DigestError
+from digest.settings import Settings
+from digest.store import revision_of
+from digest.store.tables import ListingRow
+
+Health = Literal["ok", "warning", "fault"]
+
+# A clock that runs ahead of what is stored by more than this is wrong.
+CLOCK_MAY_DIFFER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is; `fix` says what to do where it is not well."""
+
+    part: str
+    health: Health
+    said: str
+    fix: str = ""
+
+
+def checkup(settings: Settings, *, now: datetime) -> Iterator[Finding]:
+    """Look at every part in turn; a part that fails never keeps the next from being looked at."""
+    yield Finding("settings", "ok", "read and consistent")
+    yield from _settings(settings)
+    try:
+        app = open_app(settings)
+    except DigestError as error:
+        yield Finding(
+            "database", "fault", str(error), "mend database or secret_key in the settings"
+        )
+        return
+    try:
+        for check in (_database, _encoder, _mail, _sources, _clock):
+            yield from _guarded(check, app, now)
+    finally:
+        app.sessions.engine.dispose()
+
+
+def _guarded(
+    check: Callable[[App, datetime], Iterator[Finding]], app: App, now: datetime
+) -> Iterator[Finding]:
+    try:
+        yield from check(app, now)
+    except DigestError as error:
+        yield Finding(check.__name__.strip("_"), "fault", str(error), "see the message")
+
+
+def _settings(settings: Settings) -> Iterator[Finding]:
+    if settings.smtp.host is None:
+        return
+    if _is_local(urlsplit(settings.base_url).hostname or ""):
+        yield Finding(
+            "links",
+            "warning",
+            f"links in mails lead to {settings.base_url}, which only this machine can open",
+            "set base_url to the address of the web pages as readers reach it",
+        )
+    if settings.mail.from_address.endswith("localhost.localdomain"):
+        yield Finding(
+            "sender",
+            "fault",
+            f"mail would come from {settings.mail.from_address}",
+            "set mail.from_address to an address of a domain that you send for",
+        )
+    if not settings.mail.postal_address:
+        yield Finding(
+            "sender",
+            "warning",
+            "mails carry no postal address",
+            "set mail.postal_address: bulk mail needs one in many countries",
+        )
+
+
+def _database(app: App, _now: datetime) -> Iterator[Finding]:
+    shown = app.sessions.engine.url.render_as_string(hide_password=True)
+    with app.sessions():
+        pass  # a writing transaction can be had
+    yield Finding("database", "ok", f"{shown}, revision {revision_of(app.sessions)}")
+
+
+def _encoder(app: App, _now: datetime) -> Iterator[Finding]:
+    vector = app.encoder.encode(["a test"])[0]
+    said = f"{app.encoder.identity}, {len(vector)} dimensions"
+    if abs(float(np.linalg.norm(vector)) - 1.0) > 1e-3:
+        yield Finding("encoder", "fault", f"{said}: not unit vectors", "choose another encoder")
+    else:
+        yield Finding("encoder", "ok", said)
+
+
+def _mail(app: App, _now: datetime) -> Iterator[Finding]:
+    smtp = app.settings.smtp
+    place = f"{smtp.host}:{smtp.port}" if smtp.host else f"Maildir {app.settings.mail.maildir}"
+    fault = asyncio.run(_reach(app.transport()))
+    if fault:
+        fix = (
+            "check [smtp] host, port, security, username and password"
+            if smtp.host
+            else ("make the folder writable, or set mail.maildir")
+        )
+        yield Finding("mail", "fault", f"{place}: {fault}", fix)
+    else:
+        yield Finding("mail", "ok", f"{place} takes mail")
+
+
+async def _reach(transport: Transport) -> str:
+    async with transport:
+        return await transport.check()
+
+
+def _sources(app: App, _now: datetime) -> Iterator[Finding]:
+    sources = app.settings.sources
+    if not sources:
+        fix = "add a [[sources]] table to digest.toml, or use digest ingest page"
+        yield Finding("sources", "warning", "none is set", fix)
+    for source in sources:
+        if source.path and not (
+            source.path.exists() or any(source.path.parent.glob(source.path.name))
+        ):
+            yield Finding(
+                "sources", "warning", f"{source.name}: {source.path} is not there", "mend its path"
+            )
+            continue
+        yield Finding("sources", "ok", f"{source.name}: {source.url or source.path}")
+
+
+def _clock(app: App, now: datetime) -> Iterator[Finding]:
+    with app.sessions.reading() as session:
+        newest = session.scalar(select(func.max(ListingRow.seen_at)))
+    if newest and newest - now > CLOCK_MAY_DIFFER:
+        yield Finding(
+            "clock",
+            "fault",
+            f"it is {now:%Y-%m-%d %H:%M} UTC here, but papers came in at {newest:%Y-%m-%d %H:%M}",
+            "set this machine's clock (timedatectl set-ntp true)",
+        )
+    else:
+        yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

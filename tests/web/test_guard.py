@@ -1,0 +1,247 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.routing import Route
+
+from digest.links import Claim
+from digest.store import Sessions, open_database
+from digest.store.tables import EditionItemRow
+from digest.web import create_web
+from tests.web.conftest import LATER, World, client_of, expired, settle, wire
+
+BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+PAGES: dict[str, Callable[[World], str]] = {
+    "/": lambda _: "/",
+    "/subscribe": lambda _: "/subscribe",
+    "/confirm/{token}": lambda world: world.path(world.confirm()),
+    "/unsubscribe/{token}": lambda world: world.path(world.unsubscribe()),
+    "/edition/{token}": lambda world: world.path(world.read()),
+    "/vote/{token}": lambda world: world.path(world.vote()),
+    "/vote/{token}/undo": lambda world: world.path(world.vote()) + "/undo",
+    "/healthz": lambda _: "/healthz",
+    "/static/style.css": lambda _: "/static/style.css",
+}
+many = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def test_the_table_of_pages_names_every_route(one_world: World) -> None:
+    routes = create_web(one_world.app).routes
+    assert {route.path for route in routes if isinstance(route, Route)} == set(PAGES)
+
+
+# What only reads never writes
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_get_and_head_leave_every_row_as_it_was(world: World, route: str) -> None:
+    world.client.post(world.path(world.vote("saved")))
+    before = world.rows()
+    for method in ("GET", "HEAD", "OPTIONS"):
+        answer = world.client.request(method, PAGES[route](world))
+        assert answer.status_code in (200, 405)
+    assert world.rows() == before
+
+
+def test_link_prefetch_does_not_confirm_vote_or_unsubscribe(world: World) -> None:
+    before = world.rows()
+    for claim in (world.confirm(), world.unsubscribe(), *map(world.vote, ("up", "down", "saved"))):
+        path = world.path(claim)
+        for headers in ({"purpose": "prefetch"}, {"sec-purpose": "prefetch;prerender"}):
+            assert world.client.get(path, headers=headers).status_code == 200
+        assert world.client.head(path).status_code == 200
+        assert world.client.get(f"{path}?List-Unsubscribe=One-Click").status_code == 200
+    assert world.rows() == before
+
+
+# Links that are not ours
+
+
+def test_a_link_of_one_purpose_opens_no_other_door(world: World) -> None:
+    before = world.rows()
+    claims = (world.confirm(), world.unsubscribe(), world.read(), world.vote())
+    for claim in claims:
+        token = world.app.links.token(claim)
+        for other in claims:
+            if other.purpose != claim.purpose:
+                for method in ("GET", "POST"):
+                    answer = world.client.request(method, f"/{other.purpose}/{token}")
+                    assert answer.status_code in (404, 405)
+        if claim.purpose != "vote":
+            assert world.client.post(f"/vote/{token}/undo").status_code == 404
+    assert world.rows() == before
+
+
+@many
+@given(st.data())
+def test_a_tampered_link_opens_nothing(one_world: World, data: st.DataObject) -> None:
+    claim = data.draw(st.sampled_from([one_world.confirm(), one_world.read(), one_world.vote()]))
+    token = one_world.app.links.token(claim)
+    place = data.draw(st.integers(0, len(token) - 1))
+    letter = data.draw(st.sampled_from(BASE64).filter(lambda c: c != token[place]))
+    forged = token[:place] + letter + token[place + 1 :]
+    cut = data.draw(st.sampled_from([forged, token[:place] or "A", token + letter]))
+    assert one_world.client.get(f"/{claim.purpose}/{cut}").status_code == 404
+    if claim.purpose != "edition":
+        assert one_world.client.post(f"/{claim.purpose}/{cut}").status_code == 404
+    assert one_world.votes() == {}
+
+
+@many
+@given(st.text(min_size=1, max_size=150).filter(lambda text: text.strip(".")))
+def test_any_text_for_a_token_is_a_page_not_found(one_world: World, text: str) -> None:
+    path = f"/vote/{quote(text, safe='', errors='replace')}"
+    answer = one_world.client.post(path)
+    assert answer.status_code in (404, 405)
+    assert "<script" not in answer.text.lower()
+
+
+# Hostile texts
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'\x00\u202e"
+
+
+def test_texts_from_outside_are_escaped_on_an_edition(one_world: World) -> None:
+    with one_world.app.sessions() as session:
+        item = session.get_one(EditionItemRow, (one_world.edition, one_world.papers[0]))
+        hostile = dict.fromkeys(("title", "summary"), HOSTILE)
+        links = {"url": "javascript:alert(1)", "code_url": "data:text/html,<b>"}
+        item.card = {**item.card, **hostile, **links, "authors": [HOSTILE], "sources": [HOSTILE]}
+        item.reasons = [{"kind": "interest", "share": 1.0, "name": HOSTILE}]
+    for claim in (one_world.read(), one_world.vote()):
+        page = one_world.client.get(one_world.path(claim)).text
+        assert "&lt;script&gt;alert(1)" in page
+        for alive in ("<script", "<img", "javascript:", "data:", "\x00", "\u202e"):
+            assert alive not in page
+
+
+def test_texts_of_a_form_are_escaped(one_world: World) -> None:
+    fields = ("address", "interest", "timezone", "hour", "frequency", "length", "mix")
+    page = one_world.client.post("/subscribe", data=dict.fromkeys(fields, HOSTILE)).text
+    assert "&lt;script&gt;" in page
+    for alive in ("<script", "<img"):
+        assert alive not in page
+
+
+# What every answer carries
+
+
+def answers(world: World) -> Iterator[Any]:
+    """One answer of every kind, errors included."""
+    for path in PAGES.values():
+        for method in ("GET", "HEAD", "POST", "DELETE"):
+            yield world.client.request(method, path(world))
+    yield world.client.get("/nowhere")
+    yield world.client.get("/vote/forged")
+    yield world.client.get(world.path(expired(world.vote())))
+    yield world.client.post("/subscribe", content=b"a" * 70_000)
+    with world.app.sessions() as session:
+        session.get_one(EditionItemRow, (world.edition, world.papers[0])).card = {}
+    crashed = world.client.get(world.path(world.read()))
+    assert crashed.status_code == 500
+    yield crashed
+
+
+def test_every_answer_is_shut_tight(one_world: World) -> None:
+    statuses = set()
+    for answer in answers(one_world):
+        statuses.add(answer.status_code)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'self'; form-action 'self'")
+        assert "frame-ancestors 'none'; base-uri 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "set-cookie" not in answer.headers
+        path = str(answer.request.url.path)
+        if path not in ("/", "/subscribe", "/static/style.css"):
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["x-robots-tag"] == "noindex"
+        if "html" in answer.headers.get("content-type", "") and answer.text:
+            assert answer.text.startswith("<!DOCTYPE html>")
+            assert '<html lang="en"' in answer.text
+            assert answer.text.count("<h1") == 1
+            for foreign in ("<script", "style=", "//cdn", "@import", "onclick"):
+                assert foreign not in answer.text
+    assert statuses == {200, 303, 404, 405, 410, 413, 422, 500}
+
+
+def test_a_405_names_the_methods_that_there_are(one_world: World) -> None:
+    answer = one_world.client.delete(PAGES["/vote/{token}"](one_world))
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "POST"}
+    assert one_world.client.get("/healthz/").status_code == 404
+
+
+def test_a_crash_shows_no_trace(one_world: World) -> None:
+    *_, crashed = answers(one_world)
+    assert "Something went wrong" in crashed.text
+    for telling in ("Traceback", "Error", "digest/", "card"):
+        assert telling not in crashed.text
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_of_more_than_64_kb_is_refused_and_does_nothing(
+    one_world: World, *, chunked: bool
+) -> None:
+    before = one_world.rows()
+
+    def body(n: int) -> Any:
+        return iter([b"a" * 1024] * (n // 1024) + [b"a" * (n % 1024)]) if chunked else b"a" * n
+
+    for path in ("/subscribe", one_world.path(one_world.vote())):
+        assert one_world.client.post(path, content=body(65_537)).status_code == 413
+    assert one_world.rows() == before
+    voted = one_world.client.post(one_world.path(one_world.vote()), content=body(65_536))
+    assert voted.status_code == 303
+
+
+# Where it runs
+
+
+def test_health_is_told_in_json(world: World) -> None:
+    answer = world.client.get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+def test_without_a_readable_database_health_and_pages_say_so(tmp_path: Path) -> None:
+    sessions = open_database(f"sqlite:///{tmp_path / 'empty.db'}")
+    app = wire(sessions)
+    client = client_of(app)
+    assert client.get("/healthz").status_code == 503
+    answer = client.get(app.links.path(Claim("edition", 1, LATER, 1)))
+    assert answer.status_code == 503
+    sessions.engine.dispose()
+
+
+def test_everything_works_under_a_path_prefix(sessions: Sessions) -> None:
+    app = wire(sessions, "https://example.org/papers/digest/")
+    world = settle(sessions, app, client_of(app))
+    prefix = "/papers/digest"
+    page = world.client.get(f"{prefix}/").text
+    assert f'action="{prefix}/subscribe"' in page
+    style = page.split('rel="stylesheet" href="')[1].split('"')[0]
+    assert style.startswith(f"{prefix}/static/")
+    assert world.client.get(style).headers["content-type"].startswith("text/css")
+    path = world.path(world.vote())
+    assert path.startswith(prefix)
+    assert f'action="{path}"' in world.client.get(path).text
+    assert world.client.post(path).headers["location"].startswith(f"{prefix}/edition/")
+    assert world.client.post(f"{path}/undo").status_code == 303
+    assert world.client.delete(path).status_code == 405
+    # A proxy that strips the prefix reaches the same doors.
+    assert f'action="{path}"' in world.client.get(path.removeprefix(prefix)).text
+
+
+def test_links_and_redirects_do_not_follow_the_host_header(one_world: World) -> None:
+    headers = {"host": "evil.example"}
+    path = one_world.path(one_world.vote())
+    assert "evil" not in one_world.client.get(path, headers=headers).text
+    answer = one_world.client.post(path, headers=headers)
+    assert answer.headers["location"].startswith("/edition/")
