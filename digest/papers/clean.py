@@ -20,7 +20,7 @@ _TAG = re.compile(
 )
 _PARAGRAPH_TAG = re.compile(r"</(?:jats:)?(?:p|div|title|sec)>|<br\s*/?>", re.IGNORECASE)
 _BOLD = re.compile(r"(?<![\w*])\*\*(?=[^\s*])([^*\n]{1,200}?)(?<=[^\s*])\*\*(?!\*)")
-_QUOTED = re.compile(r"``([^`\n]{1,300}?)(?:''|\"|”)")
+_QUOTED = re.compile(r"``([^`\n]{1,300}?)(?:''|\"|”)|(?<![\w'])''(?=\w)([^'\n]{1,200})''(?!')")
 _EN_DASH = re.compile(r"(?<=\w)--(?=\w)|(?<=\s)--(?=\s)")
 _EM_DASH = re.compile(r"(?<=[\w\s,.)])---(?=[\w\s(])")
 # Real text is stable after two rounds; a page made to need more loses its special characters.
@@ -66,7 +66,7 @@ def _read_once(text: str) -> str:
     if "<" in text:
         text = _TAG.sub("", _PARAGRAPH_TAG.sub("\n\n", text))
     text = without_latex(text)
-    text = _QUOTED.sub(r"“\1”", _BOLD.sub(r"\1", text))
+    text = _QUOTED.sub(r"“\1\2”", _BOLD.sub(r"\1", text))
     text = _EM_DASH.sub("—", _EN_DASH.sub("\u2013", text))
     return _joined(plain(text))
 

@@ -28,7 +28,7 @@ _UNSEEN = re.compile(
     r"|sf|bfseries|itshape|centering|noindent|newline|item)(?![A-Za-z])\s*"
 )
 _THIN = re.compile(r"(?<=\d)\\,(?=\d)|\\!")
-_SPACE = re.compile(r"\\[,;:>/ ]|\\\\(?!\w)|\\(?=\s|$)|(?<=[A-Za-z.,)\]}])~(?=[\w\\(\[])")
+_SPACE = re.compile(r"\\[,;:>/ ]|\\\\(?!\w)|\\(?=\s|$)|~(?=\\)|(?<=[A-Za-z.,)\]}])~(?=[\w(\[])")
 _ACCENT = re.compile(
     r"\\([\"'`^~=.])\s*(?:\{\s*\\?([A-Za-z])\s*\}|\\?([A-Za-z]))|\\([uvHcdbkr])\s*\{\s*\\?([A-Za-z])\s*\}"
 )
@@ -55,6 +55,7 @@ _SCRIPT = re.compile(r"([\^_])\s*(?:\{([^{}]*)\}|([0-9A-Za-z+\-*']|\\[A-Za-z]+))
 _BRACED_SCRIPT = re.compile(r"(?<=[\w)\]])([\^_])\{([^{}]{1,40})\}()")
 _BARE_GROUP = re.compile(r"(?<![A-Za-z}\]*])\{([^{}]*)\}")
 _GROUP = re.compile(r"\{([^{}]*)\}")
+_UNCLOSED = re.compile(r"\\(?:footnote|thanks|cite[a-z]{0,9})\s?\{[^{}]*$|\\[A-Za-z]+\{")
 _SYMBOL = re.compile(r"([A-Za-z0-9:]?)\\([A-Za-z]+)([A-Za-z0-9]?)")
 _DROPPED = {
     "cite", "citep", "citet", "citealp", "citeauthor", "ref", "eqref", "autoref", "cref", "label",
@@ -125,6 +126,8 @@ def _spelled(latex: str, *, math: bool) -> str:
             break
     if math:
         latex = latex.replace("{", "").replace("}", "")
+    else:
+        latex = _UNCLOSED.sub("", latex)
     latex = _SYMBOL.sub(lambda match: _symbol(match, math=math), latex)
     latex = re.sub(r"\\(?=[^A-Za-z0-9\s]|$)", "", latex)
     return "".join(_ESCAPES.get(c, c) for c in latex)

@@ -177,14 +177,21 @@ def test_unsubscribing_takes_the_button_and_offers_a_way_back(world: World) -> N
     assert "You are unsubscribed" in world.client.get(path).text
 
 
+MULTIPART = b"""--x\r
+Content-Disposition: form-data; name="List-Unsubscribe"\r
+\r
+One-Click\r
+--x--\r
+"""
+
+
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
         ("application/x-www-form-urlencoded", b"List-Unsubscribe=One-Click"),
         (
             "multipart/form-data; boundary=x",
-            b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\n'
-            b"One-Click\r\n--x--\r\n",
+            MULTIPART,
         ),
         ("multipart/form-data", b"broken"),
         ("text/plain; charset=nonsense", b""),

@@ -1,0 +1,159 @@
+"""The whole visit in a real browser, with JavaScript off: sign up, confirm, vote, undo, leave."""
+
+import socket
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, sync_playwright
+from sqlalchemy import select
+
+from digest.delivery.letters import letter
+from digest.engine.app import App
+from digest.links import Claim
+from digest.store import open_database
+from digest.store.tables import Delivery
+from digest.subscribers import find
+from digest.votes import votes_of
+from digest.web import create_web
+from tests.conftest import need_service
+from tests.web.conftest import LATER, wire
+from tests.web.seed import NOON, add_edition, add_paper
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-background-networking"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        need_service(f"needs Chromium ({CHROMIUM})")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(sqlite_url: str) -> Iterator[App]:
+    """The doors behind a real server on loopback, under a path prefix."""
+    sessions = open_database(sqlite_url)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = wire(sessions, f"http://127.0.0.1:{listener.getsockname()[1]}/digest")
+        web = create_web(app, now=lambda: NOON)
+        server = uvicorn.Server(uvicorn.Config(web, ws="none", lifespan="off", log_config=None))
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        yield app
+        server.should_exit = True
+        thread.join()
+    sessions.engine.dispose()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A phone's page without JavaScript, which hears of everything that the policy blocks."""
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 320, "height": 640})
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    yield page
+    context.close()
+    assert said == []
+
+
+def link_in_the_mail(app: App) -> str:
+    with app.sessions.reading() as session:
+        delivery = session.scalars(select(Delivery.id)).one()
+        wire_message = letter(session, delivery, app.links, app.settings.mail)
+    mail = message_from_bytes(wire_message.raw, policy=policy.default)
+    text = mail.get_body(("plain",))
+    assert text is not None
+    return next(word for word in text.get_content().split() if "/confirm/" in word)
+
+
+def edition_link(app: App, *titles: str) -> tuple[int, str]:
+    with app.sessions() as session:
+        who = find(session, "ann@example.org").id
+        papers = [add_paper(session, title) for title in titles]
+        edition = add_edition(session, who, papers)
+    return who, app.links.url(Claim("vote", who, LATER, edition, papers[0], "up"))
+
+
+def test_a_reader_signs_up_confirms_votes_undoes_and_leaves(served: App, page: Page) -> None:
+    page.goto(f"{served.links.base_url}/")
+    page.get_by_label("E-mail address").fill("ann@example.org")
+    page.get_by_label("Your interests").fill("graph networks")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_label("Hour").select_option("09:00")
+    page.get_by_role("button", name="Subscribe").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Check your mail"
+
+    page.goto(link_in_the_mail(served))
+    page.get_by_role("button", name="Confirm my subscription").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "You are in"
+    assert "every day at 09:00, Europe/Berlin time" in page.get_by_role("main").inner_text()
+
+    def votes() -> list[str]:
+        with served.sessions.reading() as session:
+            return list(votes_of(session, who).values())
+
+    who, link = edition_link(served, "On graphs", "On proteins")
+    page.goto(link)
+    assert votes() == []
+    page.get_by_role("main").get_by_role("button", name="More like this", exact=True).click()
+    assert votes() == ["up"]
+    graphs, proteins = page.get_by_role("article").all()
+    assert "You asked for more like this." in graphs.inner_text()
+    proteins.get_by_role("button", name="Save").click()
+    assert votes() == ["up", "saved"]
+    graphs.get_by_role("button", name="Undo").click()
+    assert votes() == ["saved"]
+    assert "Undo" not in graphs.inner_text()
+    proteins.get_by_role("button", name="Save").and_(page.locator("[aria-pressed=true]")).click()
+    assert votes() == []
+
+    page.get_by_role("navigation").get_by_role("link", name="Unsubscribe").click()
+    page.get_by_role("button", name="Unsubscribe").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "You are unsubscribed"
+    with served.sessions.reading() as session:
+        assert find(session, "ann@example.org").state == "left"
+
+
+def test_a_form_with_a_fault_leads_to_it_and_keeps_the_rest(served: App, page: Page) -> None:
+    page.goto(f"{served.links.base_url}/")
+    page.get_by_label("E-mail address").fill("ann@example.org")
+    page.get_by_label("Your interests").fill("\ngraph networks")
+    page.get_by_label("Time zone").fill("Europa/Berlin")
+    page.get_by_role("button", name="Subscribe").click()
+    page.get_by_role("alert").get_by_role("link", name="Time zone").click()
+    zone = page.locator(":focus")
+    assert zone.get_attribute("aria-invalid") == "true"
+    assert page.get_by_label("Your interests").input_value() == "\ngraph networks"
+    zone.fill("Europe/Berlin")
+    page.get_by_role("button", name="Subscribe").click()
+    assert page.get_by_role("heading", level=1).inner_text() == "Check your mail"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_small_phone_and_keep_their_policy(
+    served: App, browser: Browser, scheme: str
+) -> None:
+    context = browser.new_context(
+        viewport={"width": 320, "height": 640},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page = context.new_page()
+    page.goto(f"{served.links.base_url}/")
+    page.get_by_label("E-mail address").fill("ann@example.org")
+    page.get_by_role("button", name="Subscribe").click()
+    _, edition = edition_link(served, "W" * 200, "A title " * 30)
+    for url in (f"{served.links.base_url}/", link_in_the_mail(served), edition):
+        page.goto(url)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == ("rgb(23, 24, 27)" if scheme == "dark" else "rgb(252, 251, 248)")
+    context.close()
