@@ -1,6 +1,5 @@
 """Texts to vectors. torch is imported when something is encoded, and not before."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import file_digest
@@ -84,15 +83,15 @@ class SentenceEncoder:
         folder = self._folder
         if self.model == DEFAULT and folder is not None:
             _check_default(folder)
-        if folder is not None:
-            # Nothing on this disk needs the hub, and asking it would only make a first run wait.
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(str(folder or self.model), device="cpu")
-        except (OSError, ValueError) as error:
-            said = str(error).strip().splitlines()[0]
+            # A folder needs no hub, and asking it would only make a first run wait.
+            return SentenceTransformer(
+                str(folder or self.model), device="cpu", local_files_only=folder is not None
+            )
+        except Exception as error:  # noqa: BLE001 - each library below raises its own
+            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BadEncoder(
                 f"encoder: cannot load {self.model!r} ({said}): "
                 f"give a folder, a name that the model hub knows, or {DEFAULT}"

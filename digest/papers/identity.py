@@ -9,32 +9,41 @@ from rapidfuzz import fuzz
 from digest.papers.clean import one_line
 
 _ARXIV = re.compile(
-    r"(?:arxiv\.org/(?:abs|pdf|html)/|arxiv:|^)\s*"
-    r"((?:\d{4}\.\d{4,5})|(?:[a-z-]+(?:\.[A-Z]{2})?/\d{7}))(?:v\d+)?(?:\.pdf)?\s*$",
-    re.IGNORECASE,
+    r"(?:arxiv\.org/(?:abs|pdf|html)/|arxiv:|10\.48550/arxiv\.|^)\s*"
+    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?:\.pdf)?(?:[?#]\S*)?$",
+    re.IGNORECASE | re.ASCII,
 )
-_DOI = re.compile(r"(10\.\d{4,9}/\S+)$")
+_DOI = re.compile(r"(10\.\d{4,9}/[!-~]{1,300})$", re.ASCII)
+# bioRxiv and medRxiv put the version behind the DOI.
+_DOI_VERSION = re.compile(r"^(10\.1101/\d[\d.]*)v\d.*$", re.ASCII)
+# What a database can hold in an index on every platform.
+_LONGEST_KEY = 200
 # Two abstracts of one work, the other being a later version, seldom share less than this.
 SAME_ABSTRACT = 70.0
 
 
 def arxiv_id(text: str | None) -> str | None:
-    """The bare arXiv id in an id or address, without its version; None where there is none."""
+    """The bare arXiv id in an id, an address or a DOI, without its version; None without one."""
     match = _ARXIV.search(text.strip()) if text else None
-    return match[1] if match else None
+    # math.GT/0309136 and math/0309136 are one paper: the archive numbers, its classes do not.
+    return re.sub(r"\.[a-z]{2}/", "/", match[1].lower()) if match else None
 
 
 def doi(text: str | None) -> str | None:
     """The DOI in a DOI or address, in lower case (DOIs ignore case); None where there is none."""
     match = _DOI.search(text.strip()) if text else None
-    return match[1].lower().rstrip(".,;") if match else None
+    return _DOI_VERSION.sub(r"\1", match[1].lower().rstrip(".,;")) if match else None
 
 
 def title_key(title: str) -> str:
-    """A title's letters and digits alone, without case, accents, spaces or punctuation."""
-    decomposed = unicodedata.normalize("NFKD", one_line(title)).casefold()
+    """A title's letters and digits alone, without case, accents, spaces or punctuation.
+
+    The SHA-256 of what there is, where a title has none or is very long.
+    """
+    said = one_line(title)
+    decomposed = unicodedata.normalize("NFKD", said).casefold()
     letters = "".join(c for c in decomposed if c.isalnum())
-    return letters or hashlib.sha256(title.encode()).hexdigest()
+    return letters if 0 < len(letters) <= _LONGEST_KEY else text_hash(letters or said)
 
 
 def keys_of(title: str, abstract: str, arxiv: str | None, doi: str | None) -> list[str]:

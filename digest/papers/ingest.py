@@ -1,7 +1,8 @@
 """Storing what a reader read: one page is one transaction, and the same page twice is once."""
 
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from hashlib import sha256
@@ -10,11 +11,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from digest.papers.clean import one_line, readable
+from digest.papers.clean import one_line, plain, readable
 from digest.papers.identity import arxiv_id, doi, keys_of, same_abstract, text_hash, text_of
 from digest.sources.listing import Listing, Reader
 from digest.store import Sessions, insert, one_writer
 from digest.store.tables import ListingRow, Page, Paper, PaperKey
+
+_ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ def ingest_page(
     """
     listings = reader.read(page, at.date())
     page_date = next((listing.page_date for listing in listings if listing.page_date), None)
-    digest = sha256(page).hexdigest()
+    digest, content = sha256(page).hexdigest(), zlib.compress(page)
     with sessions() as session:
         one_writer(session, PaperKey)
         page_id = session.scalar(
@@ -47,7 +50,7 @@ def ingest_page(
                 source=source,
                 reader=reader.name,
                 sha256=digest,
-                content=zlib.compress(page),
+                content=content,
                 page_date=page_date,
                 seen_at=at,
             )
@@ -66,6 +69,8 @@ def _store_listings(
     n_new = 0
     rows: dict[int, dict[str, Any]] = {}
     for listing in listings:
+        if not one_line(listing.title):
+            continue
         paper, is_new = _resolve(session, listing, at)
         n_new += is_new
         rows.setdefault(
@@ -78,18 +83,39 @@ def _store_listings(
                 "seen_at": at,
                 "position": listing.position,
                 "upvotes": listing.upvotes,
-                "title": listing.title,
-                "facts": dict(listing.facts),
+                "title": plain(listing.title),
+                "facts": _storable(dict(listing.facts)),
             },
         )
-    session.execute(insert(session, ListingRow), list(rows.values()))
+    if rows:
+        session.execute(insert(session, ListingRow), list(rows.values()))
     return n_new
+
+
+def _storable(fact: Any) -> Any:
+    """The fact with its texts free of what PostgreSQL cannot hold."""
+    if isinstance(fact, str):
+        return plain(fact)
+    if isinstance(fact, Mapping):
+        return {plain(str(name)): _storable(value) for name, value in fact.items()}
+    return [_storable(one) for one in fact] if isinstance(fact, list | tuple) else fact
+
+
+def _web_address(text: Any) -> str | None:
+    """The text if it is an address that a mail may link to; javascript: and the like are not."""
+    address = text.strip() if isinstance(text, str) else ""
+    return address if _ADDRESS.fullmatch(address) else None
+
+
+def _names(authors: Sequence[str]) -> list[str]:
+    return [name for author in authors if (name := one_line(author))]
 
 
 def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, bool]:
     """The paper that a listing points to, made where nobody has seen it, and whether it was."""
     title, abstract = one_line(listing.title), readable(listing.abstract)
-    arxiv, doi_ = arxiv_id(listing.arxiv_id or listing.url), doi(listing.doi)
+    doi_ = doi(listing.doi)
+    arxiv = arxiv_id(listing.arxiv_id) or arxiv_id(listing.url) or arxiv_id(doi_)
     keys = keys_of(title, abstract, arxiv, doi_)
     found = {
         key: paper
@@ -106,7 +132,7 @@ def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, b
         paper = Paper(
             title=title,
             abstract=abstract,
-            authors=[one_line(author) for author in listing.authors],
+            authors=_names(listing.authors),
             first_seen_at=at,
             ready_at=None,
             text_hash=text_hash(text_of(title, abstract)),
@@ -137,8 +163,8 @@ def _complete(
         paper.text_hash = text_hash(text_of(paper.title, abstract))
     paper.arxiv_id = paper.arxiv_id or arxiv
     paper.doi = paper.doi or doi
-    paper.url = paper.url or listing.url
-    paper.code_url = paper.code_url or listing.facts.get("code_url")
+    paper.url = paper.url or _web_address(listing.url)
+    paper.code_url = paper.code_url or _web_address(listing.facts.get("code_url"))
     paper.published_on = paper.published_on or listing.published_on
     if listing.authors and not paper.authors:
-        paper.authors = [one_line(author) for author in listing.authors]
+        paper.authors = _names(listing.authors)

@@ -29,6 +29,7 @@ _UNSEEN = re.compile(
 )
 _THIN = re.compile(r"(?<=\d)\\,(?=\d)|\\!")
 _SPACE = re.compile(r"\\[,;:>/ ]|\\\\(?!\w)|\\(?=\s|$)|~(?=\\)|(?<=[A-Za-z.,)\]}])~(?=[\w(\[])")
+_TIE = re.compile(r"[\s~]+(?=\\(?:footnote|cite[a-z]{0,9})\s?\{)")
 _ACCENT = re.compile(
     r"\\([\"'`^~=.])\s*(?:\{\s*\\?([A-Za-z])\s*\}|\\?([A-Za-z]))|\\([uvHcdbkr])\s*\{\s*\\?([A-Za-z])\s*\}"
 )
@@ -112,7 +113,7 @@ def _is_formula(inside: str, after: str) -> bool:
 
 def _spelled(latex: str, *, math: bool) -> str:
     latex = _ESCAPE.sub(lambda match: match[1].translate(_ESCAPED), latex)
-    latex = _SPACE.sub(" ", _THIN.sub("", _UNSEEN.sub("", latex)))
+    latex = _SPACE.sub(" ", _THIN.sub("", _TIE.sub("", _UNSEEN.sub("", latex))))
     latex = _ACCENT.sub(_accented, latex)
     script = _SCRIPT if math else _BRACED_SCRIPT
     for _ in range(_DEEPEST):
@@ -124,10 +125,7 @@ def _spelled(latex: str, *, math: bool) -> str:
             latex = _GROUP.sub(r"\1", latex)
         if latex == before:
             break
-    if math:
-        latex = latex.replace("{", "").replace("}", "")
-    else:
-        latex = _UNCLOSED.sub("", latex)
+    latex = re.sub(r"[{}]", "", latex) if math else _UNCLOSED.sub("", latex)
     latex = _SYMBOL.sub(lambda match: _symbol(match, math=math), latex)
     latex = re.sub(r"\\(?=[^A-Za-z0-9\s]|$)", "", latex)
     return "".join(_ESCAPES.get(c, c) for c in latex)

@@ -2,21 +2,40 @@
 
 import re
 
-# A sentence ends at . ! or ? before a space and a capital, a digit or a quote, but not after an
-# abbreviation or an initial.
+_ABBREVIATIONS = (
+    "e.g. i.e. al. vs. cf. Fig. Figs. Eq. Eqs. Sec. resp. approx. ca. No. Dr. Prof. St. w.r.t. Ref."
+)
+# A sentence ends at . ! or ? before a space and something that can begin one, but not after an
+# abbreviation; after an initial only where the next word is one that sentences begin with.
 _END = re.compile(
-    r"(?<!\b[A-Z]\.)(?<!\be\.g\.)(?<!\bi\.e\.)(?<!\bet al\.)(?<!\bvs\.)(?<!\bcf\.)(?<!\bFig\.)"
-    r"(?<!\bEq\.)(?<!\bresp\.)(?<!\bapprox\.)(?<=[.!?])\s+(?=[\"“(]?[A-Z0-9])"
+    "".join(rf"(?<!\b{re.escape(word)})" for word in _ABBREVIATIONS.split())
+    + r"(?:(?<!\b[A-Z]\.)|(?=\s(?:We|It|The|This|These|In|Our|For|To|As|Here|However|Then)\b))"
+    + r"(?:(?<=[.!?])|(?<=[.!?][\"”\u2019)\]]))\s+(?=[\"“\u2018(\[]?[^\Wa-z_])"
 )
 _NEW = re.compile(
-    r"\b(we|this (paper|work|study|article)|here,?)\b.{0,40}\b(propose|present|introduce|develop|"
-    r"describe|show how|design|build|study|investigate|release|revisit|formali[sz]e)",
+    r"\b(?:we|I)(?: \w+ly| also| then| first| thus)*,? (?!(?:hope|know|need|have|are|were|can"
+    r"|cannot|may|believe|expect|call|observe|want|do|must|should|will|live|see)\b)[a-z]{3,}"
+    r"|\b(?:this|the present|our) (?:paper|work|study|article|report|survey|review|thesis)\b"
+    r"|\bour (?:method|model|approach|framework|system|robot|index|algorithm|key|main|solution)\b"
+    r"|\b(?:is|are) (?:introduced|proposed|presented|developed)\b",
     re.IGNORECASE,
 )
 _FOUND = re.compile(
-    r"\b(outperform\w*|improv\w+|achiev\w+|reduc\w+|results?|experiments?|demonstrat\w+|we (show|find|"
-    r"prove|observe)|state-of-the-art|faster|better|lower|higher|accuracy|evaluat\w+)\b|\d\s*%",
+    r"\b(?:outperform\w*|surpass\w*|improv\w+|achiev\w+|reduc\w+|results?|experiments?|demonstrat\w+"
+    r"|we (?:show|find|prove|observe)|state-of-the-art|faster|better|lower\w*|higher|falls?|rises?"
+    r"|raises?|cuts?|fewer|accuracy|evaluat\w+)\b",
     re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![\w-])[~≈]?\d[\d.,]*\s?(?:%|\u00d7|x\b|points?\b|times\b|-fold\b)?")
+_ASIDE = re.compile(
+    r"https?://|\b(?:code|data(?:set)?|models?|weights)\b.{0,60}\b(?:available|released?|public\w*)\b"
+    r"|\b(?:are|is) (?:\w+ )?(?:public|available|released)\b|\bfuture (?:work|research)\b"
+    r"|\bwe (?:also |will |plan to )*(?:hope|release|open-source|discuss|conclude|argue)\b",
+    re.IGNORECASE,
+)
+_LEANS = re.compile(
+    r"(?:It|They|This|These|Those|Such|He|She|Here|Both|Moreover|Furthermore|Additionally|Finally|However"
+    r"|Otherwise|Then|But|And|Also|Conversely|In contrast)\b"
 )
 LONGEST = 420
 
@@ -27,24 +46,34 @@ def summarise(abstract: str) -> str:
     The sentence that says what is new, and a later one that says what was found; the opening
     sentence where neither is there; empty for an empty abstract.
     """
-    sentences = [s for s in _END.split(" ".join(abstract.split())) if s]
+    sentences = sentences_of(abstract)
     if not sentences:
         return ""
-    new = next((i for i, s in enumerate(sentences) if _NEW.search(s)), 0)
-    found = max(
-        (i for i in range(new + 1, len(sentences)) if _FOUND.search(sentences[i])),
-        key=lambda i: (_weight(sentences[i]), i),
-        default=None,
-    )
-    chosen = [sentences[new]] + ([sentences[found]] if found is not None else [])
-    if len(chosen) == 2 and sum(map(len, chosen)) > LONGEST:
-        chosen = chosen[:1]
-    return " ".join(chosen)
+    early = sentences[: 1 + len(sentences) * 3 // 5]
+    candidates = [i for i, s in enumerate(early) if _NEW.search(s) and not _ASIDE.search(s)]
+    new = next((i for i in [*candidates, 0] if len(sentences[i]) <= LONGEST), 0)
+    room = LONGEST - len(sentences[new]) - 1
+    weights = {
+        i: weight
+        for i, sentence in enumerate(sentences)
+        if i > new
+        and len(sentence) <= room
+        and (weight := _weight(sentence, near=i == new + 1)) > 0
+    }
+    if not weights:
+        return sentences[new]
+    found = max(weights, key=lambda i: (weights[i], i))
+    return f"{sentences[new]} {sentences[found]}"
 
 
-def _weight(sentence: str) -> int:
-    """How much a sentence says of findings: claims and numbers, less when it is very long."""
-    claims = len(_FOUND.findall(sentence)) + len(
-        re.findall(r"\d+(?:\.\d+)?\s*(?:%|×|x\b)", sentence)
-    )
-    return claims - len(sentence) // 200
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text, in order, their white space folded."""
+    return [sentence for sentence in _END.split(" ".join(text.split())) if sentence]
+
+
+def _weight(sentence: str, *, near: bool) -> float:
+    """How much a sentence says of findings; less where it leans on one that is left out."""
+    if _ASIDE.search(sentence):
+        return 0.0
+    weight = min(3, len(_FOUND.findall(sentence))) + min(3, len(_NUMBER.findall(sentence))) / 2
+    return weight - (0 if near else 1.5) * bool(_LEANS.match(sentence))

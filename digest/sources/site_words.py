@@ -56,7 +56,9 @@ _SCRAPS = {
     r"|Search models, datasets, users\.\.\.|©.{0,40}",
 }
 _SCRAP = re.compile(
-    r"[\W_]*?(?:" + "|".join(f"(?P<{kind}>{wording})" for kind, wording in _SCRAPS.items()) + ")"
+    r"[\W_]{0,8}?(?:"
+    + "|".join(f"(?P<{kind}>{wording})" for kind, wording in _SCRAPS.items())
+    + ")"
 )
 _WORD = re.compile(r"[^\W_]")
 _LABEL = re.compile(rf"(?i:upvotes?|github|comments?|submitted by|published(?: on)?):?|{_LIKE}")
@@ -66,7 +68,8 @@ _GLUED = re.compile(
     rf"(?P<header>(?:(?:new\s*)?{_EMAIL}\s*)*)(?P<button>Subscribe(?!rs?\b|d\b|\s+[a-z])\s*)?"
     rf"(?P<byline>by\s?AK and the research community\s*)?(?P<date>{_DATE}(?=[^\W\d_]))?"
 )
-_LONGEST = 200
+_LONGEST = 120
+_MOST_ON_A_LINE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,11 @@ class Scrap:
 def is_header(line: str) -> bool:
     """Whether a line begins with the words that such pages have at their top."""
     return bool(_HEADER.match(line))
+
+
+def headed(scraps: Iterable[Scrap]) -> bool:
+    """Whether the page's header is among them."""
+    return any(scrap.kind in ("header", "byline") for scrap in scraps)
 
 
 def unglued(lines: Iterable[str]) -> Iterator[str]:
@@ -100,7 +108,7 @@ def unglued(lines: Iterable[str]) -> Iterator[str]:
         glued = _GLUED.match(line)
         if glued and (below_header or glued["header"] or glued["byline"]):
             yield from (part for part in glued.groups() if part)
-            line = (" " * glued.end() + line[glued.end() :]).rstrip()  # noqa: PLW2901
+            line = (" " * glued.end() + line[glued.end() :]).rstrip()
         below_header = bool(glued and glued["header"] and not glued["button"])
         if _LABEL.fullmatch(line):
             label = line
@@ -114,10 +122,10 @@ def scraps_of(line: str, seen_on: date) -> list[Scrap] | None:
     A date without a year is the last such day that is not after `seen_on`.
     """
     if len(line) > _LONGEST:
-        return None
+        return None if _WORD.search(line) else []
     scraps: list[Scrap] = []
     at = 0
-    while match := _SCRAP.match(line, at):
+    while len(scraps) < _MOST_ON_A_LINE and (match := _SCRAP.match(line, at)):
         kind, at = str(match.lastgroup), match.end()
         scraps.append(Scrap(kind, _value(kind, match[0], seen_on)))
     return None if _WORD.search(line, at) else scraps

@@ -1,6 +1,7 @@
 """SMTP servers on loopback: a real one, and one that answers as a script tells it."""
 
 import asyncio
+import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HOST = "127.0.0.1"
@@ -117,6 +119,8 @@ async def scripted(answers: Mapping[str, str | None]) -> AsyncIterator[Script]:
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
     """Make a certificate for `HOST` that nobody vouches for, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs the openssl command")
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     command = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"

@@ -1,6 +1,5 @@
 import asyncio
 import mailbox
-import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +13,7 @@ import pytest
 from digest.delivery.transport import Maildir, Security, Smtp, Transport
 from digest.errors import BadSettings
 from digest.mail import Addressing, MailingList, Rendered, WireMessage, compose
+from digest.mail.content import one_line
 from tests.delivery.servers import HOST, scripted, self_signed, smtp_server
 
 TEXT = "Hello.\n.\n..\n.leading dot\nFrom here, é\n" + "long " * 300
@@ -32,8 +32,9 @@ def letter(n: int = 1, recipient: str = "reader@example.org") -> WireMessage:
     return compose(Rendered(f"Étude № {n}", TEXT, f"<p>{TEXT}</p>"), headers)
 
 
-def smtp(port: int, security: Security = "none", **options: Any) -> Smtp:
-    return Smtp(HOST, port, security=security, timeout=10, local_hostname="localhost", **options)
+def smtp(port: int, security: Security = "none", timeout: float = 10, **options: Any) -> Smtp:
+    options["local_hostname"] = "localhost"
+    return Smtp(HOST, port, security=security, timeout=timeout, **options)
 
 
 def stored_in(folder: Path) -> list[bytes]:
@@ -106,8 +107,7 @@ class TestEveryOutlet:
         async with blocked as transport:
             outcome = await transport.send(letter())
         assert (outcome.state, outcome.code) == ("deferred", None)
-        assert outcome.reply
-        assert outcome.reply.isprintable()
+        assert outcome.reply == one_line(outcome.reply) != ""
 
 
 class TestMaildir:
@@ -162,8 +162,7 @@ class TestSmtp:
             outcome = await transport.send(letter(1))
             assert (await transport.send(letter(2))).state == "sent"
         assert (outcome.state, outcome.stage) == (state, stage)
-        code, enhanced, _ = reply.split(" ", 2)
-        assert (outcome.code, outcome.enhanced) == (int(code), enhanced)
+        assert reply.split()[:2] == [str(outcome.code), outcome.enhanced]
         assert inbox.received == [letter(2).raw]
 
     @pytest.mark.parametrize(
@@ -189,8 +188,7 @@ class TestSmtp:
         assert (outcome.state, outcome.stage, outcome.code) == (state, stage, code)
 
     async def test_silence_after_the_mail_is_uncertain(self) -> None:
-        async with scripted({".": ""}) as server:
-            transport = Smtp(HOST, server.port, security="none", timeout=0.2, local_hostname="x")
+        async with scripted({".": ""}) as server, smtp(server.port, timeout=0.2) as transport:
             assert (await transport.send(letter())).state == "uncertain"
 
     async def test_what_crosses_the_wire_is_what_was_composed_with_its_dots_doubled(self) -> None:
@@ -227,8 +225,7 @@ class TestSmtp:
         async with smtp_server() as inbox, smtp(inbox.port) as transport:
             outcome = await transport.send(message)
             assert (await transport.send(letter())).state == "sent"
-        assert (outcome.state, outcome.stage) == ("failed", "recipient")
-        assert "SMTPUTF8" in outcome.reply
+        assert (outcome.state, outcome.stage, outcome.code) == ("failed", "recipient", None)
 
     async def test_a_wrong_password_defers_until_somebody_mends_it(self) -> None:
         answers = {"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "535 5.7.8 wrong\r\n"}
@@ -244,8 +241,6 @@ class TestSmtp:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs the openssl command")
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 

@@ -1,6 +1,6 @@
 """One reader with an edition of two papers, one who has not confirmed yet, and the doors."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from digest.engine.app import App
 from digest.links import Choice, Claim, Links
 from digest.papers.encoder import SentenceEncoder
 from digest.settings import Settings
-from digest.store import Sessions, open_database
+from digest.store import Sessions
 from digest.store.tables import Base
 from digest.votes import votes_of
 from digest.web import create_web
@@ -20,6 +20,8 @@ from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
 SECRET = b"a secret of enough bytes"
 LATER = NOON + timedelta(days=60)
+# For what does not depend on the kind of database.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 READER, NEWCOMER = "ann@example.org", "bob@example.org"
 
 
@@ -65,15 +67,6 @@ def wire(sessions: Sessions, base_url: str = "http://digest.example.org") -> App
     return App(settings, sessions, Links(base_url, [SECRET]), SECRET, SentenceEncoder())
 
 
-def settle(sessions: Sessions, app: App, client: TestClient) -> World:
-    with sessions() as session:
-        reader = add_subscriber(session, READER)
-        newcomer = add_subscriber(session, NEWCOMER, "pending")
-        papers = (add_paper(session, "On graphs"), add_paper(session, "On proteins"))
-        edition = add_edition(session, reader, papers)
-    return World(app, client, reader, newcomer, edition, papers)
-
-
 def client_of(app: App) -> TestClient:
     web = create_web(app, now=lambda: NOON)
     return TestClient(web, raise_server_exceptions=False, follow_redirects=False)
@@ -83,16 +76,12 @@ def client_of(app: App) -> TestClient:
 def world(sessions: Sessions) -> World:
     """Each kind of database in turn."""
     app = wire(sessions)
-    return settle(sessions, app, client_of(app))
-
-
-@pytest.fixture
-def one_world(sqlite_url: str) -> Iterator[World]:
-    """SQLite alone, for what does not depend on the database."""
-    sessions = open_database(sqlite_url)
-    app = wire(sessions)
-    yield settle(sessions, app, client_of(app))
-    sessions.engine.dispose()
+    with sessions() as session:
+        reader = add_subscriber(session, READER)
+        newcomer = add_subscriber(session, NEWCOMER, "pending")
+        papers = (add_paper(session, "On graphs"), add_paper(session, "On proteins"))
+        edition = add_edition(session, reader, papers)
+    return World(app, client_of(app), reader, newcomer, edition, papers)
 
 
 def expired(claim: Claim) -> Claim:

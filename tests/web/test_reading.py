@@ -4,7 +4,7 @@ import pytest
 
 from digest.links import Choice, Claim
 from digest.store.tables import EditionRow, VoteRow
-from tests.web.conftest import World, expired
+from tests.web.conftest import World, expired, on_sqlite
 from tests.web.seed import NOON
 
 
@@ -33,6 +33,7 @@ def test_a_vote_link_opens_the_edition_with_one_big_button_and_all_thumbs(world:
     assert world.path(world.vote("up", 1)) in page
 
 
+@on_sqlite
 @pytest.mark.parametrize("value", ["up", "down", "saved"])
 def test_a_vote_is_recorded_and_shown_with_an_undo(world: World, value: Choice) -> None:
     claim = world.vote(value)
@@ -74,6 +75,7 @@ def test_a_vote_on_a_paper_of_another_edition_is_refused(world: World) -> None:
     assert world.votes() == {}
 
 
+@on_sqlite
 def test_the_votes_of_others_are_not_shown(world: World) -> None:
     with world.app.sessions() as session:
         vote = {"paper_id": world.papers[0], "value": "up", "via": "web", "at": NOON}
@@ -81,6 +83,7 @@ def test_the_votes_of_others_are_not_shown(world: World) -> None:
     assert 'aria-pressed="true"' not in shown(world, world.read())
 
 
+@on_sqlite
 @pytest.mark.parametrize("door", ["edition", "vote"])
 def test_an_edition_that_was_erased_is_gone(world: World, door: str) -> None:
     claim = world.read() if door == "edition" else world.vote()
@@ -91,6 +94,7 @@ def test_an_edition_that_was_erased_is_gone(world: World, door: str) -> None:
     assert "subscribe" in answer.text
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_expired_vote_link_is_gone_and_says_what_to_do(world: World, method: str) -> None:
     answer = world.client.request(method, world.path(expired(world.vote())))

@@ -7,7 +7,7 @@ from digest.delivery.suppression import suppress
 from digest.links import Claim
 from digest.store.tables import Consent, Delivery, Interest, Subscriber
 from digest.subscribers import CONSENT, SubscriberView, find, leave
-from tests.web.conftest import NEWCOMER, READER, SECRET, World, expired
+from tests.web.conftest import NEWCOMER, READER, SECRET, World, expired, on_sqlite
 from tests.web.seed import NOON, add_edition
 
 FORM = {
@@ -30,7 +30,10 @@ def found(world: World, address: str) -> SubscriberView:
 # Subscribing
 
 
-def test_the_form_is_filled_with_the_defaults_and_has_the_words_of_consent(world: World) -> None:
+@on_sqlite
+def test_the_form_is_filled_with_the_defaults_and_has_the_words_of_consent(
+    world: World,
+) -> None:
     page = world.client.get("/").text
     assert CONSENT in page
     for default in (
@@ -82,6 +85,7 @@ def test_the_same_bytes_answer_for_every_state_of_an_address(world: World) -> No
     assert answer() == unknown
 
 
+@on_sqlite
 def test_every_fault_is_told_at_its_field_and_the_rest_is_kept(world: World) -> None:
     answer = world.client.post(
         "/subscribe", data={**FORM, "address": "cleo", "timezone": "Europa/Paris", "hour": "25"}
@@ -100,18 +104,17 @@ def test_every_fault_is_told_at_its_field_and_the_rest_is_kept(world: World) -> 
     assert '<option value="0.5" selected>' in page
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "body",
     [b"", b"\xff\x00", b"address=%00", b"a=1&" * 60, b"--x\r\n\r\n", b"timezone=" + b"a" * 60_000],
 )
-def test_a_body_that_is_no_form_of_ours_is_a_form_with_faults(
-    one_world: World, body: bytes
-) -> None:
-    before = one_world.rows()
-    answer = one_world.client.post("/subscribe", content=body)
+def test_a_body_that_is_no_form_of_ours_is_a_form_with_faults(world: World, body: bytes) -> None:
+    before = world.rows()
+    answer = world.client.post("/subscribe", content=body)
     assert answer.status_code == 422
     assert "One thing is not right yet" in answer.text or "2 things are" in answer.text
-    assert one_world.rows() == before
+    assert world.rows() == before
 
 
 def test_a_robot_that_fills_every_field_is_thanked_and_forgotten(world: World) -> None:
@@ -140,6 +143,7 @@ def test_confirming_takes_the_button_and_says_when_the_first_digest_comes(world:
     assert "<button" not in world.client.get(path).text
 
 
+@on_sqlite
 def test_a_confirmed_link_tells_the_next_digest_in_the_readers_own_time(world: World) -> None:
     with world.app.sessions() as session:
         row = session.get_one(Subscriber, world.reader)
@@ -185,6 +189,7 @@ One-Click\r
 """
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
@@ -208,6 +213,7 @@ def test_a_mail_programs_one_click_unsubscribes_without_redirect(
     assert found(world, READER).state == "left"
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_expired_links_of_a_subscription_are_gone(world: World, method: str) -> None:
     before = world.rows()
@@ -218,6 +224,7 @@ def test_expired_links_of_a_subscription_are_gone(world: World, method: str) -> 
     assert world.rows() == before
 
 
+@on_sqlite
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_links_of_one_who_was_erased_are_gone(world: World, method: str) -> None:
     for purpose in ("confirm", "unsubscribe"):
