@@ -1,21 +1,26 @@
 """One frozen Settings, from digest.toml, then DIGEST_* variables; passed in, never a global.
 
-A variable's name is the key's path in capitals: `[smtp] host` is `DIGEST_SMTP_HOST`. A secret may
-also come from a file whose path is in the variable of that name with `_FILE` at its end.
+A variable's name is the key's path in capitals: `[smtp] host` is `DIGEST_SMTP_HOST`; one that is
+empty counts as not set. A secret may also come from a file whose path is in the variable of that
+name with `_FILE` at its end.
 """
 
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -32,11 +37,18 @@ FREQUENCIES: tuple[str, ...] = get_args(Frequency)
 FILE_NAME = "digest.toml"
 # Variables that steer the program's surroundings and are no settings.
 _NOT_SETTINGS = {"DIGEST_CONFIG", "DIGEST_REQUIRE_SHARED", "DIGEST_REQUIRE_SERVICES"}
+# What Kubernetes sets in every pod beside a Service that is called "digest".
+_OF_KUBERNETES = re.compile(r"DIGEST_SERVICE_(HOST|PORT\w*)|DIGEST_PORT(_\d+_(TCP|UDP)\w*)?")
+_SECRETS = ("DIGEST_DATABASE", "DIGEST_SECRET_KEY", "DIGEST_SMTP_PASSWORD")
+
+_Path = tuple[str, ...]  # of a key: ("smtp", "host")
+# Looking them up walks a folder of 600 files.
+_zones = cache(available_timezones)
 
 
 def _time_zone(name: str) -> str:
-    if name not in available_timezones():
-        near = get_close_matches(name, available_timezones(), 1)
+    if name not in _zones():
+        near = get_close_matches(name, _zones(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{name!r} is no time zone: an IANA name like Europe/Berlin or UTC{hint}")
     return name
@@ -51,19 +63,55 @@ def _address(text: str) -> str:
 
 
 def _web_address(text: str) -> str:
-    HTTP_URL.validate_python(text)
+    try:
+        _HTTP_URL.validate_python(text)
+    except ValidationError:
+        raise ValueError("no web address like https://digest.example.org") from None
+    return text
+
+
+def _base_url(text: str) -> str:
+    if urlsplit(text).query or urlsplit(text).fragment:
+        raise ValueError("links are made by adding to it: leave out what follows a ? or #")
     return text.rstrip("/")
 
 
-HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
+def without_password(url: str) -> str:
+    """The URL with `***` in the place of its password, to be shown."""
+    url = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url)
+    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+
+
+def source_name(text: str) -> str:
+    """The name of a source, if it is one. Raises ValueError."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", text):
+        raise ValueError(f"a name has up to 40 of a-z, 0-9 and hyphens, not {text!r}")
+    return text
+
+
+def _once(sources: tuple["SourceSettings", ...]) -> tuple["SourceSettings", ...]:
+    names = [source.name for source in sources]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"two are named {', '.join(sorted(twice))}")
+    return sources
+
+
+_HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Address = Annotated[str, AfterValidator(_address)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Hour = Annotated[int, Field(ge=0, le=23)]
+# As the commented file shows them: empty is not set.
+Secret = Annotated[SecretStr | None, BeforeValidator(lambda text: text or None)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Hide the password that a URL may hold; pydantic hides the other secrets."""
+        for name, value in super().__repr_args__():
+            yield name, without_password(value) if isinstance(value, str) else value
 
 
 class MailSettings(_Part):
@@ -82,7 +130,7 @@ class SmtpSettings(_Part):
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 587
     username: str | None = None
-    password: SecretStr | None = None
+    password: Secret = None
     security: Literal["starttls", "tls", "none"] = "starttls"
     timeout: Annotated[float, Field(gt=0)] = 60.0
 
@@ -113,7 +161,7 @@ class SubscriberDefaults(_Part):
 class SourceSettings(_Part):
     """A place where papers come from: a `url`, or a `path` (file, folder or pattern) of pages."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Annotated[str, AfterValidator(source_name)]
     url: WebAddress | None = None
     path: Path | None = None
     hours: Annotated[tuple[Hour, ...], Field(min_length=1)] = (5,)
@@ -130,56 +178,55 @@ class Settings(_Part):
     """Everything an operator can set; `str()` hides the secrets."""
 
     database: str = "sqlite:///digest.db"
-    base_url: WebAddress = "http://127.0.0.1:8000"
-    secret_key: SecretStr | None = None
-    encoder: str = "all-MiniLM-L6-v2"
+    base_url: Annotated[WebAddress, AfterValidator(_base_url)] = "http://127.0.0.1:8000"
+    secret_key: Secret = None
+    encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
     engine: Literal["inline"] = "inline"
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     web: WebSettings = WebSettings()
     defaults: SubscriberDefaults = SubscriberDefaults()
-    sources: tuple[SourceSettings, ...] = ()
-
-    @model_validator(mode="after")
-    def _names_once(self) -> Self:
-        names = [source.name for source in self.sources]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"two sources are named {', '.join(sorted(twice))}")
-        return self
+    sources: Annotated[tuple[SourceSettings, ...], AfterValidator(_once)] = ()
 
 
 def load_settings(file: Path | None, environ: Mapping[str, str]) -> Settings:
     """Read `file` (None: defaults alone) and lay the DIGEST_* variables over it.
 
-    Relative paths in the file are taken from the file's folder. Raises BadSettings, which names
-    the key or variable, and the line where there is one.
+    Relative paths in the file are taken from the file's folder, those in variables from the
+    working folder. Raises BadSettings, which names the key or variable, and the line where there
+    is one.
     """
-    text, values = "", {}
-    if file is not None:
-        try:
-            text = file.read_text(encoding="utf-8")
-            values = tomllib.loads(text)
-        except OSError as error:
-            raise BadSettings(f"cannot read {file}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise BadSettings(f"{file} is not UTF-8: byte {error.start} is not text") from None
-        except tomllib.TOMLDecodeError as error:
-            raise BadSettings(f"{file} is not valid TOML: {error}") from None
-    for path, value in _from_environment(environ):
+    text, values = _read(file) if file else ("", {})
+    given = dict(_from_environment(environ))
+    for path, (_, value) in given.items():
         part = values
         for key in path[:-1]:
             part = part.setdefault(key, {})
             if not isinstance(part, dict):
-                raise BadSettings(f"{file}: [{key}] must be a table")
+                raise BadSettings(f"{file}: {key}: must be a table, [{key}]")
         part[path[-1]] = value
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise BadSettings(_first_fault(error, file, text)) from None
-    return _at_home(settings, file.resolve().parent if file else Path.cwd())
+        variables = {path: name for path, (name, _) in given.items()}
+        raise BadSettings(_first_fault(error, file, text, variables)) from None
+    return _at_home(settings, file.resolve().parent if file else Path.cwd(), given)
 
 
-def _leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+def _read(file: Path) -> tuple[str, dict[str, Any]]:
+    try:
+        # Some editors on Windows begin a file with a mark that TOML does not know.
+        text = file.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except OSError as error:
+        raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{file} is not UTF-8: byte {error.start} is not text") from None
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file} is not valid TOML: {error}") from None
+
+
+def _leaves(model: type[BaseModel], above: _Path = ()) -> Iterator[_Path]:
     for key, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -188,38 +235,54 @@ def _leaves(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tup
             yield (*above, key)
 
 
-def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[_Path, tuple[str, str]]]:
+    """The paths of the keys that variables set, each with the variable's name and the value."""
     known = {"DIGEST_" + "_".join(path).upper(): path for path in _leaves(Settings)}
-    secrets = {
-        f"{name}_FILE": known[name] for name in ("DIGEST_SECRET_KEY", "DIGEST_SMTP_PASSWORD")
-    }
+    secrets = {f"{name}_FILE": name for name in _SECRETS}
     for name, value in environ.items():
-        if not name.startswith("DIGEST_") or name in _NOT_SETTINGS:
+        if not name.startswith("DIGEST_") or name in _NOT_SETTINGS or not value:
             continue
         if name in known:
-            yield known[name], value
+            yield known[name], (name, value)
         elif name in secrets:
-            try:
-                yield secrets[name], Path(value).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise BadSettings(f"{name}: cannot read {value}: {error}") from None
-        else:
+            if environ.get(secrets[name]):
+                raise BadSettings(f"{secrets[name]} and {name} are both set: choose one")
+            yield known[secrets[name]], (name, _secret(name, Path(value)))
+        elif not _OF_KUBERNETES.fullmatch(name):
             near = get_close_matches(name, [*known, *secrets], 1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise BadSettings(f"{name} is no setting of Digest{hint}")
 
 
-def _first_fault(error: ValidationError, file: Path | None, text: str) -> str:
+def _secret(variable: str, file: Path) -> str:
+    try:
+        secret = file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadSettings(f"{variable}: cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadSettings(f"{variable}: {file} is not UTF-8 text") from None
+    if not secret:
+        raise BadSettings(f"{variable}: {file} is empty")
+    return secret
+
+
+def _first_fault(
+    error: ValidationError, file: Path | None, text: str, variables: Mapping[_Path, str]
+) -> str:
     fault = error.errors()[0]
     keys = [str(key) for key in fault["loc"]]
     said = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(keys[-1], _names_beside(keys), 1)
         said = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+    path = ".".join(keys)
+    if variable := variables.get(tuple(takewhile(lambda key: not key.isdigit(), keys))):
+        return f"{variable}: {said}"
+    if file is None:
+        # Two variables that do not go together: the fault is in the table of both.
+        return f"{'DIGEST_' + '_'.join(keys).upper()}: {said}"
     line = _line_of(keys, text)
-    variable = "DIGEST_" + "_".join(keys).upper()
-    where = f"{file}, line {line}" if line else (str(file) if file else variable)
-    return f"{where}: {'.'.join(keys) or 'settings'}: {said}"
+    return f"{file}, line {line}: {path}: {said}" if line else f"{file}: {path}: {said}"
 
 
 def _names_beside(keys: list[str]) -> list[str]:
@@ -233,31 +296,47 @@ def _names_beside(keys: list[str]) -> list[str]:
 
 
 def _line_of(keys: list[str], text: str) -> int | None:
-    """The line of a key; tomllib tells none, so headers and assignments are counted here."""
-    tables = [key for key in keys if not key.isdigit()]
+    """The line of a key, or of the table it lacks in; tomllib tells none, so lines are read here.
+
+    Multi-line strings are taken for what they look like: the line may be wrong, the key is not.
+    """
+    wanted = [key for key in keys if not key.isdigit()]
     nth = next((int(key) for key in keys if key.isdigit()), 0)
-    header, seen, best = "", -1, None
-    for number, line in enumerate(text.splitlines(), 1):
-        if opened := re.match(r"\s*(\[\[?)\s*([\w.\"-]+)\s*\]", line):
-            header = opened[2]
-            seen += opened[1] == "[[" and header == tables[0]
-            if [header] == tables[:1] and (opened[1] == "[" or seen == nth):
-                best = number
-        elif assigned := re.match(r"\s*([\w.\"-]+)\s*=", line):
-            path = [*([header] if header else []), assigned[1].strip('"')]
-            if path == tables and (header != "sources" or seen == nth):
-                return number
+    table: list[str] = []
+    seen, nearest, best = -1, 0, None
+    for number, line in enumerate(text.split("\n"), 1):
+        if opened := re.match(r"\s*(\[\[?)([^]#]+)\]", line):
+            path = table = _parts(opened[2])
+            seen += opened[1] == "[[" and table == wanted[:1]
+        elif assigned := re.match(r"""\s*([\w.\-"' \t]+?)\s*=""", line):
+            path = [*table, *_parts(assigned[1])]
+        else:
+            continue
+        elsewhere = table == ["sources"] and seen != nth
+        if nearest < len(path) and path == wanted[: len(path)] and not elsewhere:
+            nearest, best = len(path), number
     return best
 
 
-def _at_home(settings: Settings, home: Path) -> Settings:
-    """Lay relative paths from the folder that the settings lie in."""
+def _parts(dotted: str) -> list[str]:
+    return [part.strip(" \t\"'") for part in dotted.split(".")]
+
+
+def _at_home(settings: Settings, home: Path, given: Mapping[_Path, object]) -> Settings:
+    """Lay relative paths from the folder that the settings lie in; `given` ones from this one."""
     sources = tuple(
         source.model_copy(update={"path": home / source.path}) if source.path else source
         for source in settings.sources
     )
-    mail = settings.mail.model_copy(update={"maildir": home / settings.mail.maildir})
+    start = Path.cwd() if ("mail", "maildir") in given else home
+    mail = settings.mail.model_copy(update={"maildir": start / settings.mail.maildir})
     database = settings.database
     if (name := database.removeprefix("sqlite:///")) != database and name != ":memory:":
-        database = f"sqlite:///{home / name}"
-    return settings.model_copy(update={"sources": sources, "mail": mail, "database": database})
+        start = Path.cwd() if ("database",) in given else home
+        database = f"sqlite:///{start / name}"
+    encoder = settings.encoder
+    if ("encoder",) not in given and (home / encoder).is_dir():
+        encoder = str(home / encoder)
+    return settings.model_copy(
+        update={"sources": sources, "mail": mail, "database": database, "encoder": encoder}
+    )

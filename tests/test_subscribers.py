@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -31,7 +32,8 @@ def added(
     sessions: Sessions, subscription: Subscription, now: datetime = NOON, *, confirmed: bool = True
 ) -> str:
     with sessions() as session:
-        return subscribers.add(session, subscription, now=now, confirmed=confirmed).outcome
+        given = asdict(subscription)
+        return subscribers.add(session, given, DEFAULTS, now=now, confirmed=confirmed).outcome
 
 
 def found(sessions: Sessions, address: str = "ann@example.org") -> subscribers.SubscriberView:
@@ -288,6 +290,15 @@ def test_adding_with_other_settings_changes_them_and_the_next_edition(sessions: 
     assert found(sessions).next_due_at == datetime(2026, 3, 1, 23, tzinfo=UTC)
 
 
+def test_adding_again_changes_what_is_given_and_keeps_the_rest(sessions: Sessions) -> None:
+    added(sessions, asked(timezone="Europe/Paris", hour="9", mix="0.5"))
+    with sessions() as session:
+        again = {"address": "ANN@example.org", "hour": "8"}
+        assert subscribers.add(session, again, DEFAULTS, now=NOON).outcome == "changed"
+    view = found(sessions)
+    assert (view.timezone, view.hour, view.mix) == ("Europe/Paris", 8, 0.5)
+
+
 def test_adding_unconfirmed_asks_the_subscriber(sessions: Sessions) -> None:
     assert added(sessions, asked(), confirmed=False) == "added"
     assert (found(sessions).state, mails(sessions)) == ("pending", 1)
@@ -364,6 +375,11 @@ def test_listing_goes_by_address_and_state(sessions: Sessions) -> None:
     assert (names, active) == (["ann", "bob", "cle"], ["ann"])
 
 
+def test_listing_a_state_that_there_is_not_names_those_that_there_are(sessions: Sessions) -> None:
+    with sessions.reading() as session, pytest.raises(BadInput, match="active.*, not 'lost'"):
+        subscribers.list_subscribers(session, "lost")
+
+
 def test_erasing_leaves_nothing_that_belongs_to_the_subscriber(sessions: Sessions) -> None:
     added(sessions, asked(interest="graphs"))
     with sessions() as session:
@@ -418,7 +434,8 @@ JSON_LINES = r"""
 def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> None:
     with sessions() as session:
         report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
-    assert (report.outcomes, report.problems) == ({"added": 2, "changed": 1}, ())
+    assert (report.outcomes, report.problems) == ({"added": 2, "unchanged": 1}, ())
+    assert found(sessions, "ann@example.org").timezone == "Europe/Paris"
     assert found(sessions, "bob@example.org").hour == 9
     assert set(interests(sessions)) == {"graphs", "proteins"}
 

@@ -5,6 +5,7 @@ A noun's module is imported when it is called, so that `digest --help` answers a
 
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,10 +79,15 @@ def root(
 
 def main() -> None:
     """Run the command; a refusal is one line and status 2, a world that is not ready status 1."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that knows ASCII alone still gets every title.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except DigestError as error:
-        print(f"digest: {error}", file=sys.stderr)
+        from digest.cli.door import note  # whoever raised it has imported as much
+
+        note(f"digest: {error}")
         sys.exit(2 if isinstance(error, Refused) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,7 @@
 """`digest demo`: a small world of invented papers and readers, three days of it, to look at."""
 
 import shutil
-import webbrowser
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +12,17 @@ from typing import Annotated
 import typer
 
 from digest import subscribers, votes
-from digest.cli.door import Columns, err, log_to_stderr, now, out, progress, show
+from digest.cli.door import (
+    Columns,
+    browse,
+    log_to_stderr,
+    note,
+    now,
+    progress,
+    say,
+    show,
+    write_text,
+)
 from digest.editions import Edition, edition_of, in_words
 from digest.engine import App, open_app, tick
 from digest.errors import BadInput, DigestError
@@ -77,16 +87,18 @@ def demo(
 def _make_folder(port: int) -> None:
     config = FOLDER / FILE_NAME
     if FOLDER.exists():
-        made_by_us = config.is_file() and config.read_text(encoding="utf-8").startswith(_MARK)
-        if not made_by_us:
+        made_by_us = config.is_file() and config.read_bytes().startswith(_MARK.encode())
+        if FOLDER.is_symlink() or not made_by_us:
             raise BadInput(f"{FOLDER} is there and was not made by digest demo: move it away")
-        shutil.rmtree(FOLDER)
-    FOLDER.mkdir()
-    config.write_text(
+        try:
+            shutil.rmtree(FOLDER)
+        except OSError as error:
+            raise BadInput(f"cannot remove {FOLDER}: {error.strerror}") from None
+    write_text(
+        config,
         f'{_MARK}base_url = "http://127.0.0.1:{port}"\n\n'
         '[mail]\nfrom_address = "digest@example.org"\nmaildir = "outbox"\n\n'
         f"[web]\nport = {port}\n",
-        encoding="utf-8",
     )
 
 
@@ -125,7 +137,7 @@ def _subscribe(digest: App, at: datetime) -> None:
                 "length": reader.length,
                 "mix": reader.mix,
             }
-            subscribers.add(session, subscribers.parse_subscription(asked, defaults), now=at)
+            subscribers.add(session, asked, defaults, now=at)
 
 
 def _vote(digest: App, at: datetime) -> None:
@@ -144,10 +156,10 @@ def _tell(digest: App) -> None:
         with digest.sessions.reading() as session:
             who = subscribers.find(session, reader.address)
             edition = edition_of(session, who.id)
-        out.print(f"\n{reader.address} reads about: {'; '.join(reader.interests)}")
+        say(f"\n{reader.address} reads about: {'; '.join(reader.interests)}")
         _show(edition)
     mails = sorted((FOLDER / "outbox" / "new").iterdir())
-    out.print(
+    say(
         f"\n{len(mails)} mails are in {FOLDER}/outbox, a Maildir that mail programs open:\n"
         f"  mutt -f {FOLDER}/outbox\n"
         "What to try next:\n"
@@ -180,7 +192,8 @@ def _serve(digest: App) -> None:
     url = f"{digest.settings.base_url}/inbox"
 
     def ready() -> None:
-        err.print(f"The mails are at {url} (Ctrl-C stops)")
-        webbrowser.open(url)
+        note(f"The mails are at {url} (Ctrl-C stops)")
+        # Some browsers return only when they are closed.
+        threading.Thread(target=browse, args=(url,), daemon=True).start()
 
     serve(digest, with_inbox(create_web(digest), FOLDER / "outbox"), ready=ready)

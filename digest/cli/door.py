@@ -3,7 +3,9 @@
 import json
 import logging
 import os
+import re
 import sys
+import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -18,24 +20,49 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from digest.engine import App, open_app
+from digest.errors import BadInput
 from digest.settings import FILE_NAME, Settings, load_settings
+
+
+def parse_day(text: str) -> date:
+    """A date as an option gives it. Raises BadInput."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInput(f"date: must be a day like 2026-11-20, not {text!r}") from None
+
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, an array of objects, and nothing else.")
 ]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0: all.")]
 Address = Annotated[str, typer.Argument(help="The subscriber's e-mail address.")]
+DAY = "YYYY-MM-DD"
 Day = Annotated[
-    datetime | None,
-    typer.Option("--date", formats=["%Y-%m-%d"], help="The subscriber's local date, YYYY-MM-DD."),
+    date | None,
+    typer.Option("--date", parser=parse_day, metavar=DAY, help="The subscriber's local date."),
 ]
 LIMIT = 50
 Columns = Mapping[str, str | Callable[[Any], object]]
 
-# Text from outside is shown as it stands: none of it is markup.
-_WIDTH = None if sys.stdout.isatty() else 140
-out = Console(markup=False, highlight=False, width=_WIDTH)
+# Wide enough that nothing wraps: who reads a pipe wants a row a line.
+_PIPE = 100_000
+# Cells that are not broken while there is room are at most so long: numbers, times, states, ids.
+_SHORT = 16
+# What would steer the terminal, or turn the direction of what follows, is shown as an escape.
+_STEERS = re.compile(r"[\x00-\t\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
 err = Console(markup=False, highlight=False, stderr=True, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print text on standard output, as it stands: none of it is markup."""
+    _out().print(_visible(text))
+
+
+def note(text: str) -> None:
+    """Print a line on standard error, for the person rather than the pipe."""
+    err.print(_visible(" ".join(text.splitlines())))
 
 
 def now() -> datetime:
@@ -89,16 +116,36 @@ def show(
         print_json([_plain(row) for row in shown])
         return
     if not rows:
-        err.print(empty)
+        note(empty)
         return
+    console = _out()
     table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    for heading in columns:
-        table.add_column(heading, overflow="fold")
-    for row in shown:
-        table.add_row(*(_cell(_value(row, column)) for column in columns.values()))
-    out.print(table)
+    values = {name: [_value(row, column) for row in shown] for name, column in columns.items()}
+    widths = [max(map(len, (name, *map(_cell, cells)))) for name, cells in values.items()]
+    whole = sum(width for width in widths if width <= _SHORT) + 3 * len(widths) <= console.width
+    for (name, cells), width in zip(values.items(), widths, strict=True):
+        number = all(isinstance(cell, int | float) for cell in cells)
+        table.add_column(
+            name,
+            overflow="fold",
+            no_wrap=whole and width <= _SHORT,
+            justify="right" if number else "left",
+        )
+    for cells in zip(*values.values(), strict=True):
+        table.add_row(*map(_cell, cells))
+    with console.capture() as drawn:
+        console.print(table)
+    print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")
     if len(rows) > len(shown):
-        err.print(f"Only {limit} are shown; --limit 0 shows all.")
+        note(f"Only {limit} are shown; --limit 0 shows all.")
+
+
+def facts(named: Mapping[str, object]) -> None:
+    """Print the facts of one thing, a line each; those that there are none of are left out."""
+    width = max(map(len, named))
+    for name, value in named.items():
+        if value not in (None, ""):
+            say(f"{name:>{width}}  {_cell(value)}")
 
 
 def one_more(limit: int) -> int | None:
@@ -108,7 +155,37 @@ def one_more(limit: int) -> int | None:
 
 def print_json(value: object) -> None:
     """Print `value` as JSON; dates in ISO 8601."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_iso))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=_iso)
+    # A file's name may hold bytes that are no text; Python's escape of them is JSON's, too.
+    print(text.encode("utf-8", "backslashreplace").decode())
+
+
+def read_text(file: Path) -> str:
+    """The text of a file that a command names. Raises BadInput."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{file} is not UTF-8: byte {error.start} is not text") from None
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file, and its folder if need be. Raises BadInput."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"cannot write {file}: {error.strerror}") from None
+
+
+def browse(url: str) -> None:
+    """Open `url` in a browser with windows, if there is one; else say where it is."""
+    windows = sys.platform in ("darwin", "win32")
+    if windows or {"BROWSER", "DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        webbrowser.open(url)
+    else:
+        note(f"There is no screen here to show {url}")
 
 
 @contextmanager
@@ -121,6 +198,7 @@ def progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda n: bar.update(task, advance=n)
@@ -136,6 +214,16 @@ def status(what: str) -> Iterator[None]:
 def shown_time(at: datetime | None) -> str:
     """An instant to the minute, in UTC."""
     return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if at else "-"
+
+
+def _out() -> Console:
+    """Standard output as it is now: COLUMNS wide if that is set, else as wide as the terminal."""
+    narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(markup=False, highlight=False, width=None if narrow else _PIPE)
+
+
+def _visible(text: str) -> str:
+    return _STEERS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def _plain(row: Any) -> Any:
@@ -157,4 +245,4 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, datetime):
         return shown_time(value)
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else _visible(str(value))

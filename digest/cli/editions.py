@@ -1,6 +1,6 @@
 """`digest editions`: preview, build and show digests."""
 
-import webbrowser
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,17 @@ from digest.cli.door import (
     Columns,
     Day,
     Json,
-    err,
+    Limit,
+    browse,
+    note,
     now,
     opened,
-    out,
     print_json,
     progress,
+    say,
     show,
     status,
+    write_text,
 )
 from digest.delivery.letters import render_edition
 from digest.editions import (
@@ -52,19 +55,21 @@ def preview_(
         with digest.sessions.reading() as session:
             who = find(session, address)
         _embed(digest)
-        day = date.date() if date else local_date_of(who.timezone, now())
+        day = date or local_date_of(who.timezone, now())
         with digest.sessions.reading() as session:
             made = preview(
                 session, who.id, digest.encoder.identity, local_date=day, now=now()
             ).edition
         mail = render_edition(made, digest.links, digest.settings.mail, issued=now())
-    html = folder / f"preview-{day}.html"
-    for file, content in ((html, mail.html), (html.with_suffix(".txt"), mail.text)):
-        file.write_text(content, encoding="utf-8")
+    # An address may hold a slash.
+    name = re.sub(r"[^\w.+@-]", "_", f"preview-{who.address}-{day}")
+    html, text = folder / f"{name}.html", folder / f"{name}.txt"
+    write_text(html, mail.html)
+    write_text(text, mail.text)
     _show(made, as_json=as_json)
-    err.print(f"Written: {html} and {html.with_suffix('.txt').name}. Nothing was stored or sent.")
+    note(f"Written: {html} and {text.name}. Nothing was stored or sent.")
     if open_:
-        webbrowser.open(html.resolve().as_uri())
+        browse(html.resolve().as_uri())
 
 
 @app.command(epilog="Example: digest editions build; digest deliver")
@@ -84,16 +89,22 @@ def build(
             )
         _embed(digest)
         report = build_editions(digest.sessions, wanted, digest.encoder.identity, now=now())
-    out.print(f"{report.built} built, {report.empty} with nothing new, {report.skipped} not due")
+    say(f"{report.built} built, {report.empty} with nothing new, {report.skipped} not due")
 
 
 @app.command("show", epilog="Example: digest editions show ada@example.org --date 2026-11-20")
-def show_(ctx: typer.Context, address: Address, date: Day = None, as_json: Json = False) -> None:
+def show_(
+    ctx: typer.Context,
+    address: Address,
+    date: Day = None,
+    as_json: Json = False,
+    limit: Limit = 0,
+) -> None:
     """Show a subscriber's edition of a day; the last one if none is named."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
         who = find(session, address)
-        edition = edition_of(session, who.id, date.date() if date else None)
-    _show(edition, as_json=as_json)
+        edition = edition_of(session, who.id, date)
+    _show(edition, as_json=as_json, limit=limit)
 
 
 def _embed(digest: App) -> None:
@@ -105,7 +116,7 @@ def _embed(digest: App) -> None:
         embed_pending(digest.sessions, digest.encoder, at=now(), progress=step)
 
 
-def _show(edition: Edition, *, as_json: bool) -> None:
+def _show(edition: Edition, *, as_json: bool, limit: int = 0) -> None:
     rows = [
         {
             "date": edition.local_date,
@@ -119,11 +130,11 @@ def _show(edition: Edition, *, as_json: bool) -> None:
         for item in edition.items
     ]
     if as_json:
-        print_json(rows)
+        print_json(rows[: limit or None])
         return
-    out.print(f"{edition.local_date}: {len(rows)} of {edition.n_candidates} new papers")
+    say(f"{edition.local_date}: {len(rows)} of {edition.n_candidates} new papers")
     if edition.note:
-        out.print(edition.note)
+        say(edition.note)
     columns: Columns = {
         "": "position",
         "lane": "lane",
@@ -132,4 +143,4 @@ def _show(edition: Edition, *, as_json: bool) -> None:
         "why": lambda row: "; ".join(row["why"]),
     }
     if rows:
-        show(rows, columns, as_json=False)
+        show(rows, columns, as_json=False, limit=limit)

@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from digest.cli import sources
-from digest.cli.door import Columns, Json, err, now, opened, progress, show
-from digest.errors import UnreadablePage
+from digest.cli.door import Columns, Json, note, now, opened, progress, show
+from digest.errors import BadInput, UnreadablePage
 from digest.papers.collect import ingest_file
+from digest.papers.ingest import IngestReport
+from digest.settings import source_name
 
 app = typer.Typer(no_args_is_help=True, help="Take in pages of papers.")
 
@@ -29,13 +31,17 @@ def ingest_pages(
     The same page twice is once. A page that cannot be read is refused as a whole, with status 2,
     and the others are still taken in.
     """
+    try:
+        source = source_name(source)
+    except ValueError as error:
+        raise BadInput(f"source: {error}") from None
     reports, refused = [], 0
     with opened(ctx) as digest, progress("Reading", len(files)) as step:
         for file in files:
             try:
                 report = ingest_file(digest.sessions, source, file, at=now())
             except UnreadablePage as error:
-                err.print(f"digest: {file}: {error}")
+                note(f"digest: {file}: {error}")
                 refused += 1
             else:
                 reports.append({"file": str(file), **_row(report)})
@@ -56,7 +62,7 @@ def ingest_pages(
 app.command("source", epilog="Example: digest ingest source arxiv-cs")(sources.run)
 
 
-def _row(report: sources.IngestReport) -> dict[str, object]:
+def _row(report: IngestReport) -> dict[str, object]:
     return {
         "reader": report.reader,
         "page_date": report.page_date,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from digest.cli.door import opened, out
+from digest.cli.door import opened, say, write_text
 from digest.settings import FILE_NAME
 
 app = typer.Typer()
@@ -16,13 +16,13 @@ def init(ctx: typer.Context) -> None:
     """Write a commented digest.toml (one that is there stays) and make or update the database."""
     file = ctx.find_root().obj or Path(FILE_NAME)
     if file.exists():
-        out.print(f"{file}: is there, and stays as it is")
+        say(f"{file}: is there, and stays as it is")
     else:
         example = files("digest.cli").joinpath("digest.toml").read_text(encoding="utf-8")
-        file.write_text(example, encoding="utf-8")
-        out.print(f"{file}: written; its comments say what can be set")
+        write_text(file, example)
+        say(f"{file}: written; its comments say what can be set")
     ctx.find_root().obj = file
     with opened(ctx) as digest:
         shown = digest.sessions.engine.url.render_as_string(hide_password=True)
-        out.print(f"{shown}: up to date")
-    out.print("Next: digest doctor, then digest subscribers add ADDRESS, then digest serve")
+        say(f"{shown}: up to date")
+    say("Next: digest doctor, then digest subscribers add ADDRESS, then digest serve")

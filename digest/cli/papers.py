@@ -10,10 +10,11 @@ from digest.cli.door import (
     Columns,
     Json,
     Limit,
+    facts,
     one_more,
     opened,
-    out,
     print_json,
+    say,
     show,
     status,
 )
@@ -23,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="Look papers up.")
 
 _COLUMNS: Columns = {
     "id": "id",
-    "first seen": "first_seen_at",
+    "first seen (UTC)": "first_seen_at",
     "listings": "listings",
     "arXiv": "arxiv_id",
     "title": "title",
@@ -49,37 +50,38 @@ def show_(
     ctx: typer.Context,
     paper: Annotated[str, typer.Argument(help="Its number, arXiv id, DOI or title.")],
     as_json: Json = False,
+    limit: Limit = LIMIT,
 ) -> None:
-    """Show a paper and every page that listed it."""
+    """Show a paper and the pages that listed it."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
         view = find_paper(session, paper)
         listings = listings_of(session, view.id)
     if as_json:
-        print_json([{**asdict(view), "listings": [asdict(listing) for listing in listings]}])
+        shown = [asdict(listing) for listing in listings[: limit or None]]
+        print_json([{**asdict(view), "listings": shown}])
         return
-    out.print(f"{view.title}\n")
-    names = {
-        "id": view.id,
-        "authors": ", ".join(view.authors),
-        "arXiv": view.arxiv_id,
-        "DOI": view.doi,
-        "link": view.url,
-        "code": view.code_url,
-        "published": view.published_on,
-        "embedded": "yes" if view.embedded else "not yet: digest tick",
-    }
-    for name, value in names.items():
-        if value:
-            out.print(f"{name:>9}  {value}")
-    out.print(f"\n{view.abstract}\n")
+    say(f"{view.title}\n")
+    facts(
+        {
+            "id": view.id,
+            "authors": ", ".join(view.authors),
+            "arXiv": view.arxiv_id,
+            "DOI": view.doi,
+            "link": view.url,
+            "code": view.code_url,
+            "published": view.published_on,
+            "embedded": "yes" if view.embedded else "not yet: digest tick",
+        }
+    )
+    say(f"\n{view.abstract or '(no abstract)'}\n")
     columns: Columns = {
-        "seen": "seen_at",
+        "seen (UTC)": "seen_at",
         "source": "source",
         "page date": "page_date",
         "place": "position",
         "upvotes": "upvotes",
     }
-    show(listings, columns, as_json=False)
+    show(listings, columns, as_json=False, limit=limit)
 
 
 @app.command(epilog="Example: digest papers search 'sparse retrieval'")

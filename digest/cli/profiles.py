@@ -8,12 +8,29 @@ from typing import Annotated, get_args
 import typer
 
 from digest import votes
-from digest.cli.door import Address, Columns, Json, now, opened, out, print_json, show, status
-from digest.errors import BadInput
+from digest.cli.door import (
+    Address,
+    Columns,
+    Json,
+    Limit,
+    note,
+    now,
+    opened,
+    print_json,
+    read_text,
+    say,
+    show,
+    status,
+)
 from digest.papers.catalog import find_paper
 from digest.profiles.exchange import export_profile, import_profile, reset_profile
-from digest.profiles.interests import embed_interests, remove_interest, set_interest
-from digest.profiles.learned import learned
+from digest.profiles.interests import (
+    embed_interests,
+    interests_of,
+    remove_interest,
+    set_interest,
+)
+from digest.profiles.learned import RECENT, learned
 from digest.store.tables import VoteValue
 from digest.subscribers import find
 
@@ -21,28 +38,30 @@ app = typer.Typer(no_args_is_help=True, help="What subscribers told us and what 
 
 
 @app.command("show", epilog="Example: digest profiles show ada@example.org")
-def show_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
+def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Limit = 10) -> None:
     """Show interests, votes, and what the profile has learned, in words and nearest papers."""
     with opened(ctx) as digest:
         with status("Embedding"):
             embed_interests(digest.sessions, digest.encoder)
         with digest.sessions.reading() as session:
             who = find(session, address)
-            known = learned(session, who.id, digest.encoder.identity, now=now())
+            n = limit or RECENT
+            known = learned(session, who.id, digest.encoder.identity, now=now(), n=n)
     if as_json:
         print_json([{"address": who.address, **asdict(known)}])
         return
-    out.print("Interests")
-    columns: Columns = {"name": "name", "text": "text"}
-    show(known.interests, columns, as_json=False, empty="  none: digest profiles set-interest")
-    out.print("\nVotes")
-    columns = {"at": "at", "vote": "value", "paper": "title"}
-    show(known.votes, columns, as_json=False, empty="  none yet")
-    out.print("\nLearned")
-    out.print(f"  words: {', '.join(known.words) or 'nothing yet'}")
-    out.print("  nearest papers:")
-    columns = {"cosine": "score", "id": "paper_id", "title": "title"}
-    show(known.nearest, columns, as_json=False, empty="  nothing yet")
+    say(f"{who.address}\n\nInterests\n")
+    columns: Columns = {
+        "name": "name",
+        "text": lambda told: "the same" if told.text == told.name else told.text,
+    }
+    show(known.interests, columns, as_json=False, empty="None yet: digest profiles set-interest.")
+    say("\nVotes\n")
+    columns = {"at (UTC)": "at", "vote": "value", "id": "paper_id", "paper": "title"}
+    show(known.votes, columns, as_json=False, limit=limit, empty="None yet.")
+    say(f"\nLearned: {', '.join(known.words) or 'nothing yet'}\n\nNearest papers\n")
+    columns = {"cosine": "score", "id": "paper_id", "paper": "title"}
+    show(known.nearest, columns, as_json=False, empty="None yet.")
 
 
 @app.command(
@@ -59,7 +78,7 @@ def set_interest_(
     with opened(ctx) as digest, digest.sessions() as session:
         who = find(session, address)
         set_interest(session, who.id, name, text, now())
-    out.print(f"{who.address}: interest {name!r} is set")
+    say(f"{who.address}: interest {name!r} is set")
 
 
 @app.command(
@@ -71,8 +90,10 @@ def remove_interest_(
     """Forget an interest."""
     with opened(ctx) as digest, digest.sessions() as session:
         who = find(session, address)
-        remove_interest(session, who.id, name)
-    out.print(f"{who.address}: interest {name!r} is removed")
+        removed = remove_interest(session, who.id, name)
+        left = ", ".join(repr(view.name) for view in interests_of(session, who.id)) or "none"
+    said = "is removed" if removed else "was not there"
+    say(f"{who.address}: interest {name!r} {said}; there are: {left}")
 
 
 class _Say(StrEnum):
@@ -94,7 +115,7 @@ def vote(
             votes.undo_vote(session, who.id, view.id)
         else:
             votes.vote(session, who.id, view.id, chosen, at=now(), via="cli")
-    out.print(f"{who.address}: {value} on {view.title!r}")
+    say(f"{who.address}: {value} on “{view.title}”")
 
 
 @app.command(epilog="Example: digest profiles reset ada@example.org --yes")
@@ -111,7 +132,7 @@ def reset(
             typer.confirm(f"Forget every interest and vote of {who.address}?", abort=True)
         with digest.sessions() as session:
             gone = reset_profile(session, who.id)
-    out.print(f"{who.address}: {gone['interests']} interests and {gone['votes']} votes forgotten")
+    say(f"{who.address}: {gone['interests']} interests and {gone['votes']} votes forgotten")
 
 
 @app.command(epilog="Example: digest profiles export ada@example.org > ada.json")
@@ -127,14 +148,11 @@ def import_(
     address: Address,
     file: Annotated[Path, typer.Argument(help="What profiles export printed.")],
 ) -> None:
-    """Add the interests and votes of a file."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+    """Add the interests and votes of a file; votes on papers not stored here are told of."""
+    text = read_text(file)
     with opened(ctx) as digest, digest.sessions() as session:
         who = find(session, address)
         report = import_profile(session, who.id, text, now=now())
-    out.print(f"{who.address}: {report.interests} interests, {report.votes} votes")
+    say(f"{who.address}: {report.interests} interests, {report.votes} votes")
     for title in report.unknown:
-        out.print(f"  not stored here: {title}")
+        note(f"Not stored here: {title}")

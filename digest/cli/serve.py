@@ -2,7 +2,7 @@
 
 import typer
 
-from digest.cli.door import err, log_to_stderr, opened
+from digest.cli.door import log_to_stderr, note, opened
 from digest.engine.clock import serve
 from digest.web import create_web
 
@@ -14,5 +14,6 @@ def serve_(ctx: typer.Context) -> None:
     """Answer the pages and do what is due, until stopped by Ctrl-C or SIGTERM."""
     log_to_stderr()
     with opened(ctx) as digest:
-        base = digest.settings.base_url
-        serve(digest, create_web(digest), ready=lambda: err.print(f"Ready: {base} (Ctrl-C stops)"))
+        base, web = digest.settings.base_url, digest.settings.web
+        ready = f"Ready: {base}, answered at {web.host} port {web.port} (Ctrl-C stops)"
+        serve(digest, create_web(digest), ready=lambda: note(ready))

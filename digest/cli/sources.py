@@ -4,12 +4,9 @@ from typing import Annotated
 
 import typer
 
-from digest.cli.door import LIMIT, Columns, Json, Limit, err, now, opened, progress, show
+from digest.cli.door import LIMIT, Columns, Json, Limit, note, now, opened, progress, show
 from digest.errors import SourceUnreachable, Unknown
 from digest.papers.collect import collect, list_sources
-from digest.papers.ingest import IngestReport
-
-__all__ = ["IngestReport", "app", "run"]
 
 app = typer.Typer(no_args_is_help=True, help="Where papers come from, and how it went.")
 
@@ -23,7 +20,7 @@ def list_(ctx: typer.Context, as_json: Json = False, limit: Limit = LIMIT) -> No
         "name": "name",
         "place": "place",
         "hours": lambda row: ", ".join(map(str, row.hours)) + f" ({row.timezone})",
-        "last run": "last_run_at",
+        "last run (UTC)": "last_run_at",
         "verdict": "verdict",
         "listings": "n_listings",
         "detail": "detail",
@@ -40,8 +37,11 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run sources now, whether or not they are due."""
-    reports, failed = [], False
+    """Run sources now, whether or not they are due.
+
+    A page that cannot be read is refused, with status 2; a source that does not answer, with 1.
+    """
+    reports, unreachable = [], False
     with opened(ctx) as digest:
         sources = {source.name: source for source in digest.settings.sources}
         for name in names or []:
@@ -55,8 +55,8 @@ def run(
                 try:
                     reports.append(collect(digest.sessions, source, contact=contact, at=now()))
                 except SourceUnreachable as error:
-                    err.print(f"digest: {source.name}: {error}")
-                    failed = True
+                    note(f"digest: {source.name}: {error}")
+                    unreachable = True
                 step(1)
     columns: Columns = {
         "source": "source",
@@ -64,8 +64,10 @@ def run(
         "pages": lambda report: len(report.pages),
         "listings": "n_listings",
         "new papers": "n_new_papers",
-        "problems": lambda report: "; ".join(report.problems),
     }
     show(reports, columns, as_json=as_json, empty="No source was run.")
-    if failed:
-        raise typer.Exit(1)
+    refused = [f"{report.source}: {problem}" for report in reports for problem in report.problems]
+    for problem in refused:
+        note(f"digest: {problem}")
+    if refused or unreachable:
+        raise typer.Exit(2 if refused else 1)

@@ -1,28 +1,33 @@
 """`digest subscribers`: who gets the digest, and how."""
 
-from datetime import datetime
+from dataclasses import asdict
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import typer
 
 from digest import subscribers as room
 from digest.cli.door import (
+    DAY,
     LIMIT,
     Address,
     Columns,
     Json,
     Limit,
-    err,
+    facts,
+    note,
     now,
     one_more,
     opened,
-    out,
+    parse_day,
     print_json,
+    read_text,
+    say,
     show,
     shown_time,
 )
-from digest.errors import BadInput, Unknown
+from digest.errors import BadInput
 from digest.store.tables import SubscriberState
 
 app = typer.Typer(no_args_is_help=True, help="Who gets the digest, and how.")
@@ -30,11 +35,10 @@ app = typer.Typer(no_args_is_help=True, help="Who gets the digest, and how.")
 _COLUMNS: Columns = {
     "address": "address",
     "state": "state",
-    "frequency": "frequency",
-    "hour": lambda who: f"{who.hour:02}:00 {who.timezone}",
+    "when": lambda who: f"{who.frequency} {who.hour:02}:00 {who.timezone}",
     "papers": "length",
-    "mix": "mix",
-    "next": "next_due_at",
+    "mix": lambda who: f"{who.mix:g}",
+    "next (UTC)": "next_due_at",
 }
 
 
@@ -57,7 +61,7 @@ def add(
     ] = False,
 ) -> None:
     """Add a subscriber on your word that they want it; again, it changes their settings."""
-    given: dict[str, Any] = {
+    given = {
         "address": address,
         "timezone": timezone,
         "hour": hour,
@@ -68,24 +72,17 @@ def add(
     }
     given = {name: value for name, value in given.items() if value is not None}
     with opened(ctx) as digest, digest.sessions() as session:
-        defaults = digest.settings.defaults
-        try:
-            known = room.find(session, address)
-        except Unknown:
-            known = None
-        if known is not None:
-            defaults = defaults.model_copy(
-                update={name: getattr(known, name) for name in type(defaults).model_fields}
-            )
-        asked = room.parse_subscription(given, defaults)
-        added = room.add(session, asked, now=now(), confirmed=not ask)
+        added = room.add(session, given, digest.settings.defaults, now=now(), confirmed=not ask)
     if added.outcome in ("has left", "is suspended"):
         raise BadInput(
             f"{address} {added.outcome}: only their own confirmation brings them back (--ask)"
         )
-    first = shown_time(added.subscriber.next_due_at)
-    tail = f"; the first digest is due at {first} UTC" if added.outcome == "added" else ""
-    out.print(f"{added.subscriber.address}: {added.outcome}{'' if ask else tail}")
+    who, tail = added.subscriber, ""
+    if who.state == "pending":
+        tail = "; a mail asks for their consent"
+    elif added.outcome == "added":
+        tail = f"; the first digest is due at {shown_time(who.next_due_at)} UTC"
+    say(f"{who.address}: {added.outcome}{tail}")
 
 
 @app.command("list", epilog="Example: digest subscribers list --state paused")
@@ -98,10 +95,8 @@ def list_(
     limit: Limit = LIMIT,
 ) -> None:
     """List subscribers by address."""
-    if state is not None and state not in get_args(SubscriberState):
-        raise BadInput(f"--state: one of {', '.join(get_args(SubscriberState))}, not {state!r}")
     with opened(ctx) as digest, digest.sessions.reading() as session:
-        rows = room.list_subscribers(session, state, one_more(limit))  # type: ignore[arg-type] # checked above
+        rows = room.list_subscribers(session, state, one_more(limit))
     show(rows, _COLUMNS, as_json=as_json, limit=limit, empty="Nobody is subscribed.")
 
 
@@ -109,7 +104,23 @@ def list_(
 def show_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
     """Show a subscriber's settings."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
-        show([room.find(session, address)], _COLUMNS, as_json=as_json)
+        who = room.find(session, address)
+    if as_json:
+        print_json([asdict(who)])
+        return
+    facts(
+        {
+            "address": who.address,
+            "state": who.state,
+            "paused until": who.paused_until,
+            "when": f"{who.frequency} at {who.hour:02}:00 {who.timezone}",
+            "next": who.next_due_at and f"{shown_time(who.next_due_at)} UTC",
+            "papers": f"at most {who.length}",
+            "mix": f"{who.mix:.0%} theirs, {1 - who.mix:.0%} trending",
+            "asked": f"{shown_time(who.created_at)} UTC",
+            "confirmed": who.confirmed_at and f"{shown_time(who.confirmed_at)} UTC",
+        }
+    )
 
 
 @app.command(epilog="Example: digest subscribers pause ada@example.org --until 2026-12-27")
@@ -117,14 +128,16 @@ def pause(
     ctx: typer.Context,
     address: Address,
     until: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="The day to begin again; else until resumed."),
+        date | None,
+        typer.Option(
+            parser=parse_day, metavar=DAY, help="The day to begin again; else until resumed."
+        ),
     ] = None,
 ) -> None:
     """Hold a subscriber's mail back."""
     with opened(ctx) as digest, digest.sessions() as session:
-        who = room.pause(session, address, until.date() if until else None, now=now())
-    out.print(f"{who.address}: paused{f' until {who.paused_until}' if who.paused_until else ''}")
+        who = room.pause(session, address, until, now=now())
+    say(f"{who.address}: paused{f' until {who.paused_until}' if who.paused_until else ''}")
 
 
 @app.command(epilog="Example: digest subscribers resume ada@example.org")
@@ -132,7 +145,7 @@ def resume(ctx: typer.Context, address: Address) -> None:
     """Mail a paused subscriber again."""
     with opened(ctx) as digest, digest.sessions() as session:
         who = room.resume(session, address, now=now())
-    out.print(f"{who.address}: active; the next digest is due at {shown_time(who.next_due_at)} UTC")
+    say(f"{who.address}: active; the next digest is due at {shown_time(who.next_due_at)} UTC")
 
 
 @app.command(epilog="Example: digest subscribers remove ada@example.org --erase")
@@ -150,7 +163,7 @@ def remove(
             room.erase(session, address)
         else:
             room.leave(session, who.id, now=now(), why="removed by the operator")
-    out.print(f"{who.address}: {'erased' if erase else 'left'}")
+    say(f"{who.address}: {'erased' if erase else 'left'}")
 
 
 @app.command("import", epilog="Example: digest subscribers import lab.csv")
@@ -159,18 +172,15 @@ def import_(
     file: Annotated[Path, typer.Argument(help="CSV with a heading, addresses, or JSON lines.")],
 ) -> None:
     """Add the subscribers of a file; lines at fault are told of and the others still taken on."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read {file}: {getattr(error, 'strerror', None) or error}") from None
+    text = read_text(file)
     with opened(ctx) as digest, digest.sessions() as session:
         report = room.import_subscribers(
             session, text, defaults=digest.settings.defaults, now=now()
         )
     said = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items()) or "nobody"
-    out.print(said)
+    say(said)
     for problem in report.problems:
-        err.print(f"digest: {file}, {problem}")
+        note(f"digest: {file}, {problem}")
     if report.problems:
         raise typer.Exit(2)
 

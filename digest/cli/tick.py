@@ -4,8 +4,8 @@ import logging
 
 import typer
 
-from digest.cli.door import Columns, Json, err, now, opened, show, shown_time
-from digest.engine import tick
+from digest.cli.door import Json, note, now, opened, print_json, say, shown_time, status
+from digest.engine import JobReport, tick
 
 app = typer.Typer()
 
@@ -16,18 +16,28 @@ def tick_(ctx: typer.Context, as_json: Json = False) -> None:
 
     The status is 1 where something failed; it is tried again later.
     """
+    # What a job's log says is told here.
     logging.getLogger("digest").setLevel(logging.CRITICAL)
-    with opened(ctx) as digest:
-        report = tick(
-            digest, now, told=lambda job: err.print(f"{job.job.key}: {job.error or job.result}")
+
+    def tell(done: JobReport) -> None:
+        if done.error:
+            note(f"digest: {done.job.key}: {done.error}")
+        elif not as_json:
+            say(f"{done.job.key}: {done.result}")
+
+    with opened(ctx) as digest, status("Working"):
+        report = tick(digest, now, told=tell)
+    if as_json:
+        print_json(
+            [
+                {"job": done.job.key, "result": done.result, "error": done.error}
+                for done in report.done
+            ]
         )
-    rows = [
-        {"job": done.job.key, "result": done.result, "error": done.error} for done in report.done
-    ]
-    columns: Columns = {"job": "job", "result": lambda row: row["error"] or row["result"]}
-    show(rows, columns, as_json=as_json, empty="Nothing is due.")
+    elif not report.done:
+        note("Nothing is due.")
     for key, until, failures in report.held:
-        after = f"failed {failures} times" if failures else "in another process"
-        err.print(f"{key}: {after}; not before {shown_time(until)} UTC")
+        said = f"failed, {failures} in a row" if failures else "in another process"
+        note(f"{key}: {said}; not before {shown_time(until)} UTC")
     if report.failed:
         raise typer.Exit(1)

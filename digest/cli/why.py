@@ -1,14 +1,26 @@
 """`digest why`: what happened to a subscriber on a day."""
 
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import date
 from typing import Annotated
 
 import typer
 
-from digest.cli.door import Address, Columns, Json, Limit, now, opened, out, print_json, show
+from digest.cli.door import (
+    DAY,
+    Address,
+    Columns,
+    Json,
+    Limit,
+    now,
+    opened,
+    parse_day,
+    print_json,
+    say,
+    show,
+)
 from digest.delivery.why import why
-from digest.editions import in_words
+from digest.editions import in_words, local_date_of
 from digest.subscribers import find
 
 app = typer.Typer()
@@ -18,23 +30,30 @@ app = typer.Typer()
 def why_(
     ctx: typer.Context,
     address: Address,
-    date: Annotated[
-        datetime, typer.Argument(formats=["%Y-%m-%d"], help="Their local date, YYYY-MM-DD.")
-    ],
+    day: Annotated[
+        date | None,
+        typer.Argument(
+            parser=parse_day, metavar=f"[{DAY}]", help="Their local date; today if not given."
+        ),
+    ] = None,
     as_json: Json = False,
     limit: Limit = 10,
 ) -> None:
     """Tell what happened to a subscriber on a day: the mail, or why none, and each reason."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
         who = find(session, address)
-        account = why(session, who.id, date.date(), secret=digest.secret, now=now())
+        day = day or local_date_of(who.timezone, now())
+        account = why(session, who.id, day, secret=digest.secret, now=now())
     if as_json:
-        print_json([asdict(account)])
+        losers = account.losers[: limit or None]
+        print_json([asdict(replace(account, losers=losers))])
         return
-    out.print(f"{account.address}, {account.local_date}: {account.answer}\n")
-    show(account.events, {"at (UTC)": "at", "what": "what"}, as_json=False, empty="No events.")
+    say(f"{account.address}, {account.local_date}: {account.answer}")
+    if account.events:
+        say("")
+        show(account.events, {"at (UTC)": "at", "what": "what"}, as_json=False)
     if account.edition and account.edition.items:
-        out.print("\nIn the mail")
+        say("\nIn the mail\n")
         columns: Columns = {
             "": "position",
             "lane": "lane",
@@ -46,6 +65,6 @@ def why_(
         }
         show(account.edition.items, columns, as_json=False)
     if account.losers:
-        out.print("\nNot in the mail, the best first")
+        say("\nNot in the mail, the best first\n")
         columns = {"score": "score", "paper": "title", "why": "why"}
         show(account.losers, columns, as_json=False, limit=limit)

@@ -156,7 +156,7 @@ def _settle(session: Session, delivery_id: int, outcome: Outcome, now: datetime)
     tries = session.scalar(
         select(func.count()).select_from(Attempt).where(Attempt.delivery_id == delivery_id)
     )
-    wait = min(FIRST_RETRY * 2 ** ((tries or 1) - 1), LONGEST_RETRY)
+    wait = min(FIRST_RETRY * 2.0 ** min((tries or 1) - 1, 16), LONGEST_RETRY)
     session.execute(
         update(Delivery)
         .where(Delivery.id == delivery_id)

@@ -2,7 +2,7 @@
 
 from digest.editions.build import BuildReport, Preview, build_editions, due_subscribers, preview
 from digest.editions.edition import Edition, EditionItem, Reason, edition_of, in_words, read_edition
-from digest.editions.schedule import last_due, local_date_of, next_due
+from digest.editions.schedule import due_on, last_due, local_date_of, next_due
 from digest.ranking.types import Lane
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Preview",
     "Reason",
     "build_editions",
+    "due_on",
     "due_subscribers",
     "edition_of",
     "in_words",

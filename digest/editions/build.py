@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import func, select, update
+from sqlalchemy import Exists, Select, delete, exists, func, select, union
 from sqlalchemy.orm import Session
 
 from digest.editions.edition import Edition, EditionItem, Reason, freeze
-from digest.editions.schedule import last_due, next_due
+from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.papers.embedding import vectors_of
 from digest.papers.momentum import Momentum, momenta
 from digest.papers.summary import summarise
@@ -21,23 +19,31 @@ from digest.ranking.profile import fit_profiles
 from digest.ranking.rank import rank
 from digest.ranking.types import (
     Candidates,
-    Profile,
     RankedPaper,
     Ranking,
     RunnerUp,
     Share,
-    Signal,
     Vectors,
     Wish,
 )
 from digest.store import Sessions, insert
-from digest.store.deliveries import queue
-from digest.store.tables import EditionItemRow, EditionRow, Interest, ListingRow, Paper, Subscriber
+from digest.store.deliveries import LIFE, queue
+from digest.store.tables import (
+    EditionItemRow,
+    EditionRow,
+    Interest,
+    ListingRow,
+    Paper,
+    Subscriber,
+    VoteRow,
+)
 
 # How far back a first edition looks.
 FIRST_WINDOW = timedelta(days=7)
 # A page may be committed by another process while an edition is built: look back a little further.
-OVERLAP = timedelta(hours=1)
+OVERLAP = timedelta(minutes=10)
+# Subscribers whose editions are ranked together, and stored in one transaction.
+RANKED_AT_ONCE, STORED_AT_ONCE = 200, 50
 WORDS = {"up": "liked", "saved": "saved", "down": "disliked"}
 
 
@@ -66,21 +72,38 @@ class Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Order:
-    """One edition to make: for whom, for which date, from what time on papers are new."""
+    """One edition to make: for whom, for which date, from what time on papers are new.
+
+    `last` is when they last had papers. What came in between `since` and `last` may have been
+    missed then, so it is looked at again, but is not counted as new.
+    """
 
     subscriber_id: int
     local_date: date
+    last: datetime | None
     since: datetime
     wish: Wish
 
 
 @dataclass(frozen=True, slots=True)
 class _New:
-    """The papers that are new to somebody in the shard; `new_at` and `rows` by paper id."""
+    """The papers that are new to somebody in the shard; `at` and `momenta` by paper id."""
 
     candidates: Candidates
-    new_at: Mapping[int, datetime]
+    at: Mapping[int, datetime]
     momenta: Mapping[int, Momentum]
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What items show and ranking does not know, for a whole shard.
+
+    `papers` and `sources` by paper id, `names` of interests and papers by (is an interest, id).
+    """
+
+    papers: Mapping[int, Paper]
+    sources: Mapping[int, Sequence[str]]
+    names: Mapping[tuple[bool, int], str]
 
 
 def due_subscribers(session: Session, now: datetime) -> list[int]:
@@ -101,13 +124,17 @@ def build_editions(
     One that has been built before, or is not due, is skipped; so the call is safe to repeat.
     An edition without papers is stored as the record that there was nothing, and is not mailed.
     """
-    with sessions.reading() as session:
-        orders = _orders(session, subscriber_ids, now)
-        previews = _previews(session, orders, encoder, now=now)
-    report = BuildReport(skipped=len(subscriber_ids) - len(orders))
-    for order, made in zip(orders, previews, strict=True):
-        with sessions() as session:
-            report += _store(session, order, made, encoder, now)
+    report = BuildReport()
+    for start in range(0, len(subscriber_ids), RANKED_AT_ONCE):
+        shard = subscriber_ids[start : start + RANKED_AT_ONCE]
+        with sessions.reading() as session:
+            orders = _orders(session, shard, now)
+            made = list(zip(orders, _previews(session, orders, encoder, now=now), strict=True))
+        report += BuildReport(skipped=len(shard) - len(orders))
+        for first in range(0, len(made), STORED_AT_ONCE):
+            with sessions() as session:
+                for order, one in made[first : first + STORED_AT_ONCE]:
+                    report += _store(session, order, one, encoder, now)
     return report
 
 
@@ -116,10 +143,8 @@ def preview(
 ) -> Preview:
     """The edition that a subscriber would get for `local_date` from what is known at `now`."""
     row = session.get_one(Subscriber, subscriber_id)
-    order = _order(
-        row, local_date, _last_built(session, [subscriber_id], now).get(subscriber_id), now
-    )
-    return _previews(session, [order], encoder, now=now)[0]
+    last = _last_with_papers(session, [subscriber_id], now).get(subscriber_id)
+    return _previews(session, [_order(row, local_date, last, now)], encoder, now=now)[0]
 
 
 def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> list[_Order]:
@@ -132,220 +157,264 @@ def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> l
         )
         .order_by(Subscriber.id)
     ).all()
-    last = _last_built(session, [row.id for row in rows], now)
+    last = _last_with_papers(session, [row.id for row in rows], now)
     return [_order(row, _date_of(row, now), last.get(row.id), now) for row in rows]
 
 
 def _order(row: Subscriber, local_date: date, last: datetime | None, now: datetime) -> _Order:
     since = last - OVERLAP if last else now - FIRST_WINDOW
-    return _Order(row.id, local_date, since, Wish(row.length, row.mix))
+    return _Order(row.id, local_date, last, since, Wish(row.length, row.mix))
 
 
 def _date_of(row: Subscriber, now: datetime) -> date:
     """The local date that the due edition is for; after an outage, the last one missed."""
-    scheduled = last_due(row.timezone, row.hour, row.frequency, now)
-    due = max(scheduled, row.next_due_at or scheduled)
-    return due.astimezone(ZoneInfo(row.timezone)).date()
+    at, day = last_due(row.timezone, row.hour, row.frequency, now)
+    asked_at = row.next_due_at or at
+    # A first edition is due when its reader confirms, whatever their hour.
+    return local_date_of(row.timezone, asked_at) if asked_at > at else day
 
 
-def _last_built(
+def _last_with_papers(
     session: Session, subscriber_ids: Sequence[int], now: datetime
 ) -> dict[int, datetime]:
+    """When each subscriber's last edition with papers was built; others have shown nothing."""
     query = (
         select(EditionRow.subscriber_id, func.max(EditionRow.built_at))
-        .where(EditionRow.subscriber_id.in_(subscriber_ids), EditionRow.built_at < now)
+        .where(
+            EditionRow.subscriber_id.in_(subscriber_ids), EditionRow.built_at < now, _has_papers()
+        )
         .group_by(EditionRow.subscriber_id)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
+
+
+def _has_papers() -> Exists:
+    return exists().where(EditionItemRow.edition_id == EditionRow.id)
 
 
 def _previews(
     session: Session, orders: Sequence[_Order], encoder: str, *, now: datetime
 ) -> list[Preview]:
-    if not orders:
-        return []
-    owners = [order.subscriber_id for order in orders]
-    centre = background(session, encoder, now=now)
+    centre = background(session, encoder, now=now) if orders else None
     if centre is None:
-        return [_preview(session, order, Ranking((), ()), None, now) for order in orders]
-    new = _new_papers(session, min(order.since for order in orders), encoder, now)
-    shown = _shown(session, owners, now)
-    signals: list[list[Signal]] = signals_of(session, owners, encoder, now=now)
-    profiles = fit_profiles(signals, centre, now=now)
+        return [_preview(order, Ranking((), ()), (), 0, known=False, now=now) for order in orders]
+    owners = [order.subscriber_id for order in orders]
+    since = min(order.since for order in orders)
+    new = _new_papers(session, since, encoder, d=len(centre), now=now)
+    had = _had(session, owners, since, now)
+    profiles = fit_profiles(signals_of(session, owners, encoder, now=now), centre, now=now)
     rankings = rank(
         profiles,
         new.candidates,
         [order.wish for order in orders],
         seen=[
-            shown.get(order.subscriber_id, set())
-            | {id_ for id_, at in new.new_at.items() if at <= order.since}
+            had[order.subscriber_id] | {id_ for id_, at in new.at.items() if at <= order.since}
             for order in orders
         ],
     )
+    facts = _facts(session, rankings)
     return [
-        _preview(session, order, ranking, (new, profile), now)
+        _preview(
+            order,
+            ranking,
+            tuple(
+                _item(ranked, position, facts, new)
+                for position, ranked in enumerate(ranking.chosen, 1)
+            ),
+            _count(order, new, had[order.subscriber_id]),
+            known=bool(profile.signals),
+            now=now,
+        )
         for order, ranking, profile in zip(orders, rankings, profiles.profiles, strict=True)
     ]
 
 
-def _new_papers(session: Session, since: datetime, encoder: str, now: datetime) -> _New:
-    """Papers that became ready, or were on a page, after `since` and up to `now`."""
+def _new_papers(session: Session, since: datetime, encoder: str, *, d: int, now: datetime) -> _New:
+    rows = session.execute(_ready(since, now)).all()
+    vectors = vectors_of(session, encoder, (row.text_hash for row in rows))
+    # One vector that went wrong must not keep the others from being ranked.
+    usable = {
+        hash_: vector
+        for hash_, vector in vectors.items()
+        if vector.shape == (d,) and np.isfinite(vector).all()
+    }
+    rows = [row for row in rows if row.text_hash in usable]
+    ids = [row.id for row in rows]
+    moving = momenta(session, ids, now)
+    matrix = np.array([usable[row.text_hash] for row in rows], np.float32).reshape(-1, d)
+    return _New(
+        candidates=Candidates(
+            Vectors(np.array(ids, np.int64), matrix, encoder),
+            np.array([moving[id_].score for id_ in ids]),
+        ),
+        at={row.id: max(filter(None, (row.ready_at, row.listed_at))) for row in rows},
+        momenta=moving,
+    )
+
+
+def _ready(since: datetime, now: datetime) -> Select[Any]:
+    """Papers that became ready, or were on a page again, after `since` and up to `now`."""
     listed = (
         select(ListingRow.paper_id, func.max(ListingRow.seen_at).label("at"))
         .where(ListingRow.seen_at > since, ListingRow.seen_at <= now)
         .group_by(ListingRow.paper_id)
         .subquery()
     )
-    papers = session.execute(
-        select(Paper.id, Paper.text_hash, Paper.ready_at, listed.c.at)
+    return (
+        select(Paper.id, Paper.text_hash, Paper.ready_at, listed.c.at.label("listed_at"))
         .outerjoin(listed, listed.c.paper_id == Paper.id)
-        .where(
-            Paper.ready_at <= now,
-            (Paper.ready_at > since) | listed.c.at.is_not(None),
-        )
+        .where(Paper.ready_at <= now, (Paper.ready_at > since) | listed.c.at.is_not(None))
         .order_by(Paper.id)
-    ).all()
-    vectors = vectors_of(session, encoder, (hash_ for _, hash_, _, _ in papers))
-    papers = [row for row in papers if row.text_hash in vectors]
-    ids = [row.id for row in papers]
-    moving = momenta(session, ids, now)
-    matrix: NDArray[np.float32] = (
-        np.stack([vectors[row.text_hash] for row in papers])
-        if papers
-        else np.zeros((0, 0), np.float32)
-    )
-    return _New(
-        candidates=Candidates(
-            Vectors(np.array(ids, np.int64), matrix, encoder),
-            np.array([moving[id_].score for id_ in ids]),
-        ),
-        new_at={row.id: max(filter(None, (row.ready_at, row.at))) for row in papers},
-        momenta=moving,
     )
 
 
-def _shown(session: Session, owners: Sequence[int], now: datetime) -> dict[int, set[int]]:
-    """The papers that each subscriber has had in an edition, or has voted on."""
-    query = (
+def _had(
+    session: Session, owners: Sequence[int], since: datetime, now: datetime
+) -> dict[int, set[int]]:
+    """Of the papers after `since`, those that each subscriber was shown before, or voted on."""
+    ready = select(_ready(since, now).subquery().c.id)
+    shown = (
         select(EditionItemRow.subscriber_id, EditionItemRow.paper_id)
         .join(EditionRow, EditionRow.id == EditionItemRow.edition_id)
-        .where(EditionItemRow.subscriber_id.in_(owners), EditionRow.built_at < now)
+        .where(
+            EditionItemRow.subscriber_id.in_(owners),
+            EditionItemRow.paper_id.in_(ready),
+            EditionRow.built_at < now,
+        )
     )
-    shown: dict[int, set[int]] = {}
-    for owner, paper_id in session.execute(query):
-        shown.setdefault(owner, set()).add(paper_id)
-    return shown
+    voted = select(VoteRow.subscriber_id, VoteRow.paper_id).where(
+        VoteRow.subscriber_id.in_(owners), VoteRow.paper_id.in_(ready), VoteRow.at <= now
+    )
+    had: dict[int, set[int]] = {owner: set() for owner in owners}
+    for owner, paper_id in session.execute(union(shown, voted)):
+        had[owner].add(paper_id)
+    return had
+
+
+def _count(order: _Order, new: _New, had: set[int]) -> int:
+    """How many papers are new to a subscriber."""
+    since = order.last or order.since
+    return sum(at > since and id_ not in had for id_, at in new.at.items())
+
+
+def _facts(session: Session, rankings: Sequence[Ranking]) -> _Facts:
+    chosen = [ranked for ranking in rankings for ranked in ranking.chosen]
+    shares = [share for ranked in chosen for share in ranked.shares]
+    ids = {ranked.paper_id for ranked in chosen}
+    voted = {share.ref for share in shares if share.kind in WORDS}
+    papers = {row.id: row for row in session.scalars(select(Paper).where(Paper.id.in_(ids)))}
+    sources: dict[int, list[str]] = {}
+    for paper_id, source in session.execute(
+        select(ListingRow.paper_id, ListingRow.source)
+        .where(ListingRow.paper_id.in_(ids))
+        .distinct()
+        .order_by(ListingRow.source)
+    ):
+        sources.setdefault(paper_id, []).append(source)
+    interests = {share.ref for share in shares if share.kind == "interest"}
+    named = select(Interest.id, Interest.name).where(Interest.id.in_(interests))
+    titled = select(Paper.id, Paper.title).where(Paper.id.in_(voted))
+    names = {(True, id_): name for id_, name in session.execute(named)}
+    names |= {(False, id_): title for id_, title in session.execute(titled)}
+    return _Facts(papers, sources, names)
 
 
 def _preview(
-    session: Session,
     order: _Order,
     ranking: Ranking,
-    known: tuple[_New, Profile] | None,
+    items: tuple[EditionItem, ...],
+    n_candidates: int,
+    *,
+    known: bool,
     now: datetime,
 ) -> Preview:
-    n_candidates, note = 0, "Nothing new has come in since your last digest."
-    items: tuple[EditionItem, ...] = ()
-    if known is not None:
-        new, profile = known
-        n_candidates = sum(at > order.since for at in new.new_at.values())
-        items = _items(session, ranking.chosen, profile, new)
-        if items:
-            note = (
-                ""
-                if profile.signals
-                else (
-                    "You have told us no interests and voted on nothing yet, "
-                    "so these are the trending papers."
-                )
-            )
-        elif n_candidates:
-            note = "Nothing new came close to your interests."
     edition = Edition(
         edition_id=0,
         subscriber_id=order.subscriber_id,
         local_date=order.local_date,
         built_at=now,
         n_candidates=n_candidates,
-        note=note,
+        note=_note(order, n_items=len(items), n_candidates=n_candidates, known=known),
         items=items,
     )
     return Preview(edition, ranking.runners_up)
 
 
-def _items(
-    session: Session, chosen: Sequence[RankedPaper], profile: Profile, new: _New
-) -> tuple[EditionItem, ...]:
-    ids = [ranked.paper_id for ranked in chosen]
-    papers = {row.id: row for row in session.scalars(select(Paper).where(Paper.id.in_(ids)))}
-    sources: dict[int, set[str]] = {}
-    for paper_id, source in session.execute(
-        select(ListingRow.paper_id, ListingRow.source)
-        .where(ListingRow.paper_id.in_(ids))
-        .distinct()
-    ):
-        sources.setdefault(paper_id, set()).add(source)
-    names = _names(session, profile.signals)
-    return tuple(
-        EditionItem(
-            position=position,
-            paper_id=ranked.paper_id,
-            title=(paper := papers[ranked.paper_id]).title,
-            abstract=paper.abstract,
-            summary=summarise(paper.abstract),
-            authors=tuple(paper.authors),
-            published_on=paper.published_on,
-            arxiv_id=paper.arxiv_id,
-            doi=paper.doi,
-            url=paper.url,
-            code_url=paper.code_url,
-            sources=tuple(sorted(sources.get(paper.id, ()))),
-            upvotes=new.momenta[paper.id].upvotes,
-            lane=ranked.lane,
-            score=ranked.score,
-            probability=ranked.probability,
-            propensity=ranked.propensity,
-            reasons=tuple(_reason(s, names, new.momenta[paper.id]) for s in ranked.shares),
+def _note(order: _Order, *, n_items: int, n_candidates: int, known: bool) -> str:
+    if n_items and not known:
+        return (
+            "We do not know your interests yet, so these are the trending papers. "
+            "Your votes will change that."
         )
-        for position, ranked in enumerate(chosen, 1)
+    if n_items:
+        return ""
+    if n_candidates:
+        return "Nothing new came close to your interests."
+    return (
+        "Nothing new has come in since your last digest."
+        if order.last
+        else "No papers have come in yet."
     )
 
 
-def _names(session: Session, signals: Sequence[Signal]) -> dict[tuple[bool, int], str]:
-    """Interests' names and voted papers' titles, by (is an interest, id)."""
-    interests = [signal.ref for signal in signals if signal.kind == "interest"]
-    papers = [signal.ref for signal in signals if signal.kind != "interest"]
-    named: dict[tuple[bool, int], str] = {}
-    for id_, name in session.execute(
-        select(Interest.id, Interest.name).where(Interest.id.in_(interests))
-    ):
-        named[True, id_] = name
-    for id_, title in session.execute(select(Paper.id, Paper.title).where(Paper.id.in_(papers))):
-        named[False, id_] = title
-    return named
+def _item(ranked: RankedPaper, position: int, facts: _Facts, new: _New) -> EditionItem:
+    paper = facts.papers[ranked.paper_id]
+    momentum = new.momenta[paper.id]
+    return EditionItem(
+        position=position,
+        paper_id=paper.id,
+        title=paper.title,
+        abstract=paper.abstract,
+        summary=summarise(paper.abstract),
+        authors=tuple(paper.authors),
+        published_on=paper.published_on,
+        arxiv_id=paper.arxiv_id,
+        doi=paper.doi,
+        url=paper.url,
+        code_url=paper.code_url,
+        sources=tuple(facts.sources.get(paper.id, ())),
+        upvotes=momentum.upvotes,
+        lane=ranked.lane,
+        score=ranked.score,
+        probability=ranked.probability,
+        propensity=ranked.propensity,
+        reasons=tuple(
+            reason for share in ranked.shares if (reason := _reason(share, facts.names, momentum))
+        ),
+    )
 
 
-def _reason(share: Share, names: Mapping[tuple[bool, int], str], momentum: Momentum) -> Reason:
+def _reason(
+    share: Share, names: Mapping[tuple[bool, int], str], momentum: Momentum
+) -> Reason | None:
+    """What a share says to its reader; None where they took the interest back a moment ago."""
     if share.kind == "trending":
         kind = "resurfaced" if momentum.resurfaced else "trending"
         return Reason(kind, share.part, upvotes=momentum.upvotes, pages=momentum.pages)
+    name = names.get((share.kind == "interest", share.ref))
+    if name is None:
+        return None
     if share.kind == "interest":
-        return Reason("interest", share.part, name=names[True, share.ref])
-    return Reason(WORDS[share.kind], share.part, title=names[False, share.ref])
+        return Reason("interest", share.part, name=name)
+    return Reason(WORDS[share.kind], share.part, title=name)
 
 
 def _store(
     session: Session, order: _Order, made: Preview, encoder: str, now: datetime
 ) -> BuildReport:
-    """Freeze one edition, queue its mail and move the subscriber on: one transaction."""
-    subscriber = session.get(Subscriber, order.subscriber_id)
-    if subscriber is None or subscriber.state != "active":
+    """Freeze one edition, queue its mail and move the subscriber on, all or nothing."""
+    row = session.get(Subscriber, order.subscriber_id, with_for_update=True)
+    # Somebody else may have built it, or its reader have gone, since the order was read.
+    if row is None or row.state != "active" or not row.next_due_at or row.next_due_at > now:
         return BuildReport(skipped=1)
-    upcoming = next_due(subscriber.timezone, subscriber.hour, subscriber.frequency, now)
-    session.execute(
-        update(Subscriber).where(Subscriber.id == subscriber.id).values(next_due_at=upcoming)
-    )
     edition = made.edition
+    this_date = (
+        EditionRow.subscriber_id == order.subscriber_id,
+        EditionRow.local_date == order.local_date,
+    )
+    if edition.items:
+        # A day that began with nothing is not over: papers may come in before their hour.
+        session.execute(delete(EditionRow).where(*this_date, ~_has_papers()))
     edition_id = session.scalar(
         insert(session, EditionRow)
         .values(
@@ -361,6 +430,8 @@ def _store(
         .on_conflict_do_nothing()
         .returning(EditionRow.id)
     )
+    done = order.local_date if edition.items else None
+    row.next_due_at = next_due(row.timezone, row.hour, row.frequency, now, beyond=done)
     if edition_id is None:
         return BuildReport(skipped=1)
     if not edition.items:
@@ -375,7 +446,7 @@ def _store(
         subscriber_id=order.subscriber_id,
         edition_id=edition_id,
         now=now,
-        expires_at=upcoming,
+        expires_at=max(row.next_due_at, now + LIFE),
     )
     return BuildReport(built=1)
 

@@ -77,7 +77,9 @@ def in_words(reason: Reason) -> str:
             return f"Close to “{reason.title}”, which you saved"
         case "trending" | "resurfaced":
             seen = f"on {reason.pages} pages" if reason.pages > 1 else "on today's page"
-            votes = f", {reason.upvotes} upvotes" if reason.upvotes else ""
+            votes = (
+                f", {reason.upvotes} upvote{'s' * (reason.upvotes != 1)}" if reason.upvotes else ""
+            )
             old = (
                 "An older paper, newly trending: " if reason.kind == "resurfaced" else "Trending: "
             )

@@ -1,7 +1,8 @@
 """When an edition is due: a subscriber's hour on their own clock, on the days they chose."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 from zoneinfo import ZoneInfo
 
 from digest.settings import Frequency
@@ -10,22 +11,35 @@ from digest.settings import Frequency
 WEEKLY_DAY = 0
 
 
-def next_due(timezone: str, hour: int, frequency: Frequency, after: datetime) -> datetime:
+def next_due(
+    timezone: str, hour: int, frequency: Frequency, after: datetime, *, beyond: date | None = None
+) -> datetime:
     """The first instant strictly after `after` at which an edition is due, in UTC.
 
     An hour that the clock skips in spring is due when the clock has jumped, one that it shows
-    twice in autumn the first time.
+    twice in autumn the first time. With `beyond`, the edition is for a later date than that.
     """
-    start = after.astimezone(ZoneInfo(timezone)).date()
-    days = (start + timedelta(days=n) for n in range(-1, 9))
-    return next(at for at in _due(days, timezone, hour, frequency) if at > after)
+    start = local_date_of(timezone, after)
+    days = (start + timedelta(days=n) for n in count(-1))
+    later = (day for day in days if beyond is None or day > beyond)
+    return next(at for at, _ in _due(later, timezone, hour, frequency) if at > after)
 
 
-def last_due(timezone: str, hour: int, frequency: Frequency, now: datetime) -> datetime:
-    """The last instant not after `now` at which an edition was due, in UTC."""
-    start = now.astimezone(ZoneInfo(timezone)).date()
-    days = (start - timedelta(days=n) for n in range(-1, 9))
-    return next(at for at in _due(days, timezone, hour, frequency) if at <= now)
+def last_due(
+    timezone: str, hour: int, frequency: Frequency, now: datetime
+) -> tuple[datetime, date]:
+    """The last instant not after `now` at which an edition was due, in UTC, and for which date.
+
+    The clock may jump from 23:00 into the next day, so the date cannot be told from the instant.
+    """
+    start = local_date_of(timezone, now)
+    days = (start - timedelta(days=n) for n in count(-1))
+    return next((at, day) for at, day in _due(days, timezone, hour, frequency) if at <= now)
+
+
+def due_on(timezone: str, hour: int, frequency: Frequency, day: date) -> datetime | None:
+    """When the edition for a local date is due, in UTC; None on a day that was not chosen."""
+    return next((at for at, _ in _due([day], timezone, hour, frequency)), None)
 
 
 def local_date_of(timezone: str, now: datetime) -> date:
@@ -34,12 +48,12 @@ def local_date_of(timezone: str, now: datetime) -> date:
 
 
 def _due(
-    days: Iterator[date], timezone: str, hour: int, frequency: Frequency
-) -> Iterator[datetime]:
+    days: Iterable[date], timezone: str, hour: int, frequency: Frequency
+) -> Iterator[tuple[datetime, date]]:
     zone = ZoneInfo(timezone)
     for day in days:
         if frequency == "daily" or (
             day.weekday() < 5 if frequency == "weekdays" else day.weekday() == WEEKLY_DAY
         ):
             # fold=0 takes a skipped time by the offset before the jump, so just behind it.
-            yield datetime.combine(day, time(hour), zone).astimezone(UTC)
+            yield datetime.combine(day, time(hour), zone).astimezone(UTC), day

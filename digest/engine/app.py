@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,22 +75,29 @@ def read_secret(settings: Settings) -> bytes:
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
     url = make_url(settings.database)
-    if url.get_backend_name() != "sqlite" or not url.database:
+    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
         raise BadSettings(
             "secret_key: must be set with this database, the same on every machine: "
             'try python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
-    file = Path(url.database).with_name(KEY_FILE)
+    file = Path(str(url.database)).with_name(KEY_FILE)
     try:
-        handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise BadSettings(f"cannot write {file}: {error.strerror}; set secret_key") from None
-    else:
-        with os.fdopen(handle, "w") as opened:
-            opened.write(secrets.token_urlsafe(32))
-    try:
+        if not file.exists():
+            _make_key(file)
         return file.read_bytes().strip()
     except OSError as error:
-        raise BadSettings(f"cannot read {file}: {error.strerror}") from None
+        raise BadSettings(f"cannot make or read {file}: {error.strerror}; set secret_key") from None
+
+
+def _make_key(file: Path) -> None:
+    """Write a new key; of two processes that start at once one writes it, whole or not at all."""
+    handle, unfinished = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(handle, "w") as opened:
+            opened.write(secrets.token_urlsafe(32))
+            opened.flush()
+            os.fsync(opened.fileno())
+        with suppress(FileExistsError):
+            os.link(unfinished, file)
+    finally:
+        Path(unfinished).unlink()

@@ -10,10 +10,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from digest.delivery.transport import Transport
 from digest.engine.app import App, open_app
-from digest.errors import DigestError
+from digest.errors import DigestError, SourceUnreachable
+from digest.papers.collect import files_of, list_sources
+from digest.papers.encoder import Encoder
 from digest.settings import Settings
 from digest.store import revision_of
 from digest.store.tables import ListingRow
@@ -34,16 +37,20 @@ class Finding:
     fix: str = ""
 
 
-def checkup(settings: Settings, *, now: datetime) -> Iterator[Finding]:
-    """Look at every part in turn; a part that fails never keeps the next from being looked at."""
+def checkup(
+    settings: Settings, *, now: datetime, encoder: Encoder | None = None
+) -> Iterator[Finding]:
+    """Look at every part in turn; a part that fails never keeps the next from being looked at.
+
+    `encoder` stands in for the one that the settings name.
+    """
     yield Finding("settings", "ok", "read and consistent")
     yield from _settings(settings)
     try:
-        app = open_app(settings)
-    except DigestError as error:
-        yield Finding(
-            "database", "fault", str(error), "mend database or secret_key in the settings"
-        )
+        app = open_app(settings, encoder=encoder)
+    except (DigestError, SQLAlchemyError) as error:
+        fix = "mend database or secret_key in the settings"
+        yield Finding("database", "fault", _first_line(error), fix)
         return
     try:
         for check in (_database, _encoder, _mail, _sources, _clock):
@@ -57,8 +64,12 @@ def _guarded(
 ) -> Iterator[Finding]:
     try:
         yield from check(app, now)
-    except DigestError as error:
-        yield Finding(check.__name__.strip("_"), "fault", str(error), "see the message")
+    except (DigestError, SQLAlchemyError) as error:
+        yield Finding(check.__name__.strip("_"), "fault", _first_line(error), "see the message")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _settings(settings: Settings) -> Iterator[Finding]:
@@ -89,8 +100,8 @@ def _settings(settings: Settings) -> Iterator[Finding]:
 
 def _database(app: App, _now: datetime) -> Iterator[Finding]:
     shown = app.sessions.engine.url.render_as_string(hide_password=True)
-    with app.sessions():
-        pass  # a writing transaction can be had
+    with app.sessions() as session:
+        session.connection()  # a writing transaction can be had
     yield Finding("database", "ok", f"{shown}, revision {revision_of(app.sessions)}")
 
 
@@ -128,15 +139,21 @@ def _sources(app: App, _now: datetime) -> Iterator[Finding]:
     if not sources:
         fix = "add a [[sources]] table to digest.toml, or use digest ingest page"
         yield Finding("sources", "warning", "none is set", fix)
+    with app.sessions.reading() as session:
+        last_runs = {view.name: view for view in list_sources(session, sources)}
     for source in sources:
-        if source.path and not (
-            source.path.exists() or any(source.path.parent.glob(source.path.name))
-        ):
-            yield Finding(
-                "sources", "warning", f"{source.name}: {source.path} is not there", "mend its path"
-            )
+        last = last_runs[source.name]
+        try:
+            if source.path:
+                files_of(source.path)
+        except SourceUnreachable as error:
+            yield Finding("sources", "warning", f"{source.name}: {error}", "mend its path")
             continue
-        yield Finding("sources", "ok", f"{source.name}: {source.url or source.path}")
+        if last.verdict in ("unreachable", "unreadable", "stale"):
+            said = f"{source.name}: {last.verdict} at its last run: {last.detail}"
+            yield Finding("sources", "warning", said, f"try digest sources run {source.name}")
+        else:
+            yield Finding("sources", "ok", f"{source.name}: {last.place}")
 
 
 def _clock(app: App, now: datetime) -> Iterator[Finding]:

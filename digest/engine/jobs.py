@@ -5,7 +5,7 @@ Success gives a lease back. Failure keeps it for a while that doubles, so retry 
 
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -45,16 +45,21 @@ class Job:
     name: str = ""
 
 
-def due(session: Session, app: App, now: datetime) -> list[Job]:
-    """The jobs of the first station that has any, less those that are leased.
+def due(
+    session: Session, app: App, now: datetime, *, done: Collection[Job] = frozenset()
+) -> list[Job]:
+    """The jobs of the first station that has any, less those that are leased or `done`.
 
-    A station waits for those before it: no edition is built while papers come in. One that
-    failed, and is held back for a while, keeps nobody waiting.
+    A station waits for those before it, whichever process is at them: no edition is built while
+    papers come in. A job that failed, and is held back for a while, keeps nobody waiting.
     """
-    held = set(session.scalars(select(Lease.key).where(Lease.until > now)))
+    failures = {key: n for key, _, n in held_back(session, now)}
     for station in (_sources, _embedding, _editions, _deliveries):
-        if jobs := [job for job in station(session, app, now) if job.key not in held]:
-            return jobs
+        jobs = [job for job in station(session, app, now) if job not in done]
+        if free := [job for job in jobs if job.key not in failures]:
+            return free
+        if any(failures[job.key] == 0 for job in jobs):
+            return []
     return []
 
 

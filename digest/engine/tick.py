@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from digest.engine.app import App
-from digest.engine.jobs import Job, due, give_back, held_back, hold_back, take
+from digest.engine.jobs import LEASE, Job, due, give_back, held_back, hold_back, take
 from digest.engine.perform import housekeep, perform
 from digest.errors import DigestError
 
@@ -58,7 +58,7 @@ def tick(
         while not stop():
             with app.sessions.reading() as session:
                 # A job that is due again at once, unchanged, would be due for ever.
-                jobs = [job for job in due(session, app, clock()) if job not in seen]
+                jobs = due(session, app, clock(), done=seen)
             if not jobs:
                 break
             seen.update(job for job in jobs if job.kind != "embed")
@@ -77,11 +77,14 @@ def _run(
     app: App, job: Job, clock: Callable[[], datetime], stop: Callable[[], bool]
 ) -> JobReport | None:
     """Lease a job and perform it; None where another process has it."""
+    began = clock()
     with app.sessions() as session:
-        if stop() or not take(session, job, clock()):
+        if stop() or not take(session, job, began):
             return None
+    # What is left of a long job is due again, with a new lease and the right time.
+    ends = began + LEASE / 2
     try:
-        result = perform(app, job, clock(), stop=stop)
+        result = perform(app, job, began, stop=lambda: stop() or clock() >= ends)
     except DigestError as error:
         return _failed(app, job, str(error), clock())
     except Exception as error:

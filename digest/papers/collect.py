@@ -1,8 +1,9 @@
 """Running a source: its pages are fetched or found, read, and stored; how it went is kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -76,9 +77,9 @@ def collect(
     """
     pages, problems = [], []
     try:
-        for label, content in _contents(source, contact):
+        for label, read in _contents(source, contact):
             try:
-                pages.append(ingest_bytes(sessions, source.name, content, at=at))
+                pages.append(ingest_bytes(sessions, source.name, read(), at=at))
             except UnreadablePage as error:
                 problems.append(f"{label}: {error}")
     except SourceUnreachable as error:
@@ -117,25 +118,31 @@ def list_sources(session: Session, sources: Sequence[SourceSettings]) -> list[So
     ]
 
 
-def _contents(source: SourceSettings, contact: str) -> Iterator[tuple[str, bytes]]:
-    if source.url is not None:
-        yield source.url, fetch(source.url, contact=contact)
-        return
-    path = Path(str(source.path))
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if not file.name.startswith("."))
-    elif path.exists():
-        files = [path]
-    else:
-        files = sorted(path.parent.glob(path.name))
-    files = [file for file in files if file.is_file()]
+def files_of(path: Path) -> list[Path]:
+    """The files that a source's path names: itself, those in it, or those that it is a pattern of.
+
+    Hidden ones are passed over. Raises SourceUnreachable where there is no such place.
+    """
+    try:
+        if path.is_file():
+            return [path]
+        found = path.iterdir() if path.is_dir() else path.parent.glob(path.name)
+        files = sorted(f for f in found if f.is_file() and not f.name.startswith("."))
+    except OSError as error:
+        raise SourceUnreachable(f"{path}: {error.strerror}") from None
     if not files and not path.is_dir():
         raise SourceUnreachable(f"{path} is not there")
-    for file in files:
-        try:
-            yield file.name, _read(file)
-        except UnreadablePage as error:
-            raise SourceUnreachable(f"{file.name}: {error.found}") from None
+    return files
+
+
+def _contents(source: SourceSettings, contact: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The name of each page, and what reads it."""
+    if source.path is None:
+        url = str(source.url)
+        yield url, lambda: fetch(url, contact=contact)
+        return
+    for file in files_of(source.path):
+        yield file.name, partial(_read, file)
 
 
 def _read(file: Path) -> bytes:

@@ -84,7 +84,10 @@ class SentenceEncoder:
         if self.model == DEFAULT and folder is not None:
             _check_default(folder)
         from sentence_transformers import SentenceTransformer
+        from transformers.utils.logging import disable_progress_bar
 
+        # Its bar would be drawn across ours.
+        disable_progress_bar()  # type: ignore[no-untyped-call] # it has no annotations
         try:
             # A folder needs no hub, and asking it would only make a first run wait.
             return SentenceTransformer(

@@ -17,6 +17,7 @@ _DEEPEST = 12
 _FORMULA = re.compile(r"\\\((.{1,400}?)\\\)|\\\[(.{1,400}?)\\\]", re.DOTALL)
 _DOLLARS = re.compile(r"(?<!\\)\$\$?")
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z]{3,}")
+_IN_PROSE = re.compile(r"\s[a-z]{2,}\s")
 
 _ESCAPED = str.maketrans({"%": "\ue000", "&": "\ue001", "#": "\ue002", "_": "\ue003"})
 _ESCAPED.update(str.maketrans({"$": "\ue004", "{": "\ue005", "}": "\ue006"}))
@@ -27,6 +28,7 @@ _UNSEEN = re.compile(
     r"|math(?:cal|bf|rm|frak|sf|it|scr|tt)|boldsymbol|bm|operatorname|xspace|protect|bf|it|em|sc|tt|rm"
     r"|sf|bfseries|itshape|centering|noindent|newline|item)(?![A-Za-z])\s*"
 )
+_STYLED = re.compile(r"\{\s?\\(?:em|bf|it|sc|tt|rm|sf|bfseries|itshape)\s([^{}]*)\}")
 _THIN = re.compile(r"(?<=\d)\\,(?=\d)|\\!")
 _SPACE = re.compile(r"\\[,;:>/ ]|\\\\(?!\w)|\\(?=\s|$)|~(?=\\)|(?<=[A-Za-z.,)\]}])~(?=[\w(\[])")
 _TIE = re.compile(r"[\s~]+(?=\\(?:footnote|cite[a-z]{0,9})\s?\{)")
@@ -106,6 +108,8 @@ def _is_formula(inside: str, after: str) -> bool:
     if re.search(r"[\\^{]", inside):
         return True
     words = len(_WORD.findall(inside))
+    if inside[0].isdigit() and _IN_PROSE.search(inside):
+        return False
     if after.isdigit():
         return not (inside[0].isdigit() or inside[-1].isspace() or words)
     return words < (1 if inside[0].isdigit() else 3)
@@ -113,16 +117,22 @@ def _is_formula(inside: str, after: str) -> bool:
 
 def _spelled(latex: str, *, math: bool) -> str:
     latex = _ESCAPE.sub(lambda match: match[1].translate(_ESCAPED), latex)
+    latex = _STYLED.sub(r"\1", latex)
     latex = _SPACE.sub(" ", _THIN.sub("", _TIE.sub("", _UNSEEN.sub("", latex))))
     latex = _ACCENT.sub(_accented, latex)
     script = _SCRIPT if math else _BRACED_SCRIPT
+
+    def opened(group: re.Match[str]) -> str:
+        # Prose has sets: {one, two}.
+        return group[0] if not math and ", " in group[1] else group[1]
+
     for _ in range(_DEEPEST):
         before = latex
         latex = script.sub(_raised, _PAIR.sub(_pair, _COMMAND.sub(_command, latex)))
         if latex == before:
-            latex = _BARE_GROUP.sub(r"\1", latex)
+            latex = _BARE_GROUP.sub(opened, latex)
         if latex == before:
-            latex = _GROUP.sub(r"\1", latex)
+            latex = _GROUP.sub(opened, latex)
         if latex == before:
             break
     latex = re.sub(r"[{}]", "", latex) if math else _UNCLOSED.sub("", latex)

@@ -1,12 +1,11 @@
 """A profile as a file: what its subscriber told us, with papers by their names, not our numbers."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
@@ -15,6 +14,8 @@ from digest.papers.identity import arxiv_id, doi, title_key
 from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
 from digest.store import insert
 from digest.store.tables import Interest, Paper, PaperKey, VoteRow, VoteValue
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class _Part(BaseModel):
@@ -31,7 +32,7 @@ class _Vote(_Part):
     arxiv_id: str | None = None
     doi: str | None = None
     value: VoteValue
-    at: datetime | None = None
+    at: Annotated[AwareDatetime, Field(ge=_EPOCH)] | None = None
 
 
 class _File(_Part):
@@ -72,13 +73,11 @@ def import_profile(
     Raises BadInput, naming what is wrong, and then nothing is changed.
     """
     try:
-        file = _File.model_validate(json.loads(text))
+        file = _File.model_validate_json(text)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"])) or "file"
+        where = ".".join(map(str, fault["loc"])) or "profile"
         raise BadInput(f"{where}: {fault['msg']}") from None
-    except ValueError as error:
-        raise BadInput(f"not JSON: {error}") from None
     for interest in file.interests:
         set_interest(session, subscriber_id, interest.name, interest.text, now)
     unknown = []
@@ -87,13 +86,15 @@ def import_profile(
         if paper_id is None:
             unknown.append(vote.title)
             continue
-        at = min(vote.at, now) if vote.at and vote.at.tzinfo else now
+        at = min(vote.at or now, now)
         row = {"value": vote.value, "via": "import", "at": at}
         session.execute(
             insert(session, VoteRow)
             .values(subscriber_id=subscriber_id, paper_id=paper_id, **row)
             .on_conflict_do_update(
-                index_elements=["subscriber_id", "paper_id"], set_=row, where=VoteRow.at < at
+                index_elements=["subscriber_id", "paper_id"],
+                set_=row,
+                where=(VoteRow.at < at) & (VoteRow.value != vote.value),
             )
         )
     return ProfileImport(len(file.interests), len(file.votes) - len(unknown), tuple(unknown))

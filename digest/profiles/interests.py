@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from digest.errors import BadInput, Unknown
+from digest.errors import BadInput
 from digest.papers.clean import one_line, plain
 from digest.papers.embedding import embed_texts
 from digest.papers.encoder import Encoder
@@ -28,7 +28,7 @@ class InterestView:
 
 
 def set_interest(session: Session, subscriber_id: int, name: str, text: str, now: datetime) -> None:
-    """Store an interest under its name, in place of the one of that name.
+    """Store an interest under its name, in place of the one of that name. Safe to repeat.
 
     Raises BadInput for an empty or overlong name or text, and for too many interests.
     """
@@ -44,19 +44,18 @@ def set_interest(session: Session, subscriber_id: int, name: str, text: str, now
     session.execute(
         insert(session, Interest)
         .values(subscriber_id=subscriber_id, name=name, **row)
-        .on_conflict_do_update(index_elements=["subscriber_id", "name"], set_=row)
+        .on_conflict_do_update(
+            index_elements=["subscriber_id", "name"], set_=row, where=Interest.text != text
+        )
     )
 
 
-def remove_interest(session: Session, subscriber_id: int, name: str) -> None:
-    """Forget an interest. Raises Unknown, naming those that there are."""
-    names = [view.name for view in interests_of(session, subscriber_id)]
-    if name not in names:
-        has = ", ".join(f"{n!r}" for n in names) or "none"
-        raise Unknown(f"no interest is named {name!r}; there are: {has}")
-    session.execute(
-        delete(Interest).where(Interest.subscriber_id == subscriber_id, Interest.name == name)
+def remove_interest(session: Session, subscriber_id: int, name: str) -> bool:
+    """Forget an interest; False where there was none of that name."""
+    gone = delete(Interest).where(
+        Interest.subscriber_id == subscriber_id, Interest.name == one_line(name)
     )
+    return bool(session.scalars(gone.returning(Interest.id)).all())
 
 
 def interests_of(session: Session, subscriber_id: int) -> list[InterestView]:

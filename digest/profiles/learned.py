@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,8 @@ from digest.store.tables import Paper, VoteRow, VoteValue
 RECENT = 2000
 # Papers whose words stand for the profile.
 READ = 20
+# A pair of words takes the place of one of them from this part of its score on.
+PAIR = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,12 @@ def learned(
     direction = profile.direction
     scores = matrix @ (direction / max(float(np.linalg.norm(direction)), 1e-6))
     order = np.argsort(-scores, kind="stable")
-    texts = [f"{paper.title} {paper.abstract}" for paper in recent]
+    likes = np.zeros(len(recent))
+    likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)**1
+    texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
     return Learned(
         *told,
-        tuple(distinctive_words(texts, [int(i) for i in order[:READ] if scores[i] > 0], n=n)),
+        tuple(distinctive_words(texts, likes, n=n)),
         tuple(
             NearPaper(recent[i].id, recent[i].title, float(scores[i]))
             for i in order[:n]
@@ -96,13 +101,13 @@ def learned(
     )
 
 
-def distinctive_words(texts: Sequence[str], chosen: Sequence[int], *, n: int) -> list[str]:
-    """The `n` words and pairs of words that the `chosen` texts hold and the others do not.
+def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: int) -> list[str]:
+    """The `n` words and pairs of words that the liked texts hold more than all do, best first.
 
-    By the difference of mean TF-IDF. A word is left out where a pair that holds it is named.
+    `likes` (len(texts),) says by how much each text counts, 0 or more. By the difference of mean
+    TF-IDF. A word is left out beside its plural, or beside a pair that holds it.
     """
-    others = sorted(set(range(len(texts))) - set(chosen))
-    if not chosen or not others:
+    if not likes.any() or likes.all():
         return []
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -110,23 +115,31 @@ def distinctive_words(texts: Sequence[str], chosen: Sequence[int], *, n: int) ->
         ngram_range=(1, 2),
         stop_words="english",
         sublinear_tf=True,
-        token_pattern=r"(?u)\b[^\W\d_][\w-]+\b",  # noqa: S106 - no password
+        token_pattern=r"(?u)\b[^\W\d_][\w-]{2,}\b",  # noqa: S106 - no password
     )
     try:
         weights = vectorizer.fit_transform(texts)
     except ValueError:  # nothing but stop words
         return []
-    counts = np.asarray((weights[list(chosen)] > 0).sum(axis=0)).ravel()
-    apart = np.asarray(weights[list(chosen)].mean(axis=0) - weights[others].mean(axis=0)).ravel()
+    liked = np.flatnonzero(likes)
+    apart = weights.T @ (likes / likes.sum()) - np.asarray(weights.mean(axis=0)).ravel()
     # One paper's pet word says nothing of the reader.
-    apart[counts < min(2, len(chosen))] = 0.0
+    counts = np.asarray((weights[liked] > 0).sum(axis=0)).ravel()
+    apart[counts < min(2, len(liked))] = 0.0
     names = vectorizer.get_feature_names_out()
-    found: list[str] = []
+    found: dict[str, float] = {}
     for i in np.argsort(-apart, kind="stable"):
         if len(found) == n or apart[i] <= 0:
             break
-        word = str(names[i])
-        if any(word in other.split() for other in found):
-            continue
-        found = [other for other in found if other not in word.split()] + [word]
-    return found
+        word, parts = str(names[i]), {_stem(part) for part in str(names[i]).split()}
+        akin = [other for other in found if parts & {_stem(part) for part in other.split()}]
+        if not akin:
+            found[word] = apart[i]
+        # A pair says more than its word, where the one is about as telling as the other.
+        elif len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]:
+            found = {word if other == akin[0] else other: score for other, score in found.items()}
+    return list(found)
+
+
+def _stem(word: str) -> str:
+    return word.removesuffix("s")

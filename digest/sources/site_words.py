@@ -33,7 +33,7 @@ _SCRAPS = {
     "byline": _BY,
     "arxiv": r"(?i:(?:https?://)?(?:www\.)?arxiv\.org/(?:abs|pdf)/|arxiv:\s*)?"
     r"\d\d(?:0[1-9]|1[0-2])\.\d{4,5}(?!\d)(?:v\d+)?(?:\.pdf)?",
-    "published": rf"(?i:(?:published|submitted|updated)(?: on)?:?\s*|on\s){_DATE}",
+    "published": rf"(?i:(?:(?:published|submitted|updated)(?: on)?:?\s*|on\s){_DATE})",
     "date": _DATE,
     "authors": r"(?i:\+?\s?\d{1,5}\s?(?:more\s)?authors?\b|authors?:\s?\d{1,5}\b)",
     "comments": rf"(?i:{_NUMBER}\s?(?:comments?|replies)\b|(?:comments?|💬):?\s?{_NUMBER})",

@@ -170,6 +170,8 @@ def _segments(texts: list[_Text], lifts: _Lifts) -> list[tuple[str, _Text]]:
                 for before, (chance, _, _) in best[begin].items():
                     move = ("H" if headed(first.scraps) else before) + state
                     chance += reading + _MOVES[move] + lifts.get((move, first.gap), 0)
+                    # A full line that ends a sentence is more often wrapped than a paragraph's end.
+                    chance -= 1.5 * (move == "AA" and first.joins is not None)
                     if state not in best[end] or chance > best[end][state][0]:
                         best[end][state] = (chance, begin, before)
             if first.joins is None:

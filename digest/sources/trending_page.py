@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import takewhile
+from itertools import accumulate, takewhile
 from typing import Any
 
 from digest.errors import UnreadablePage
@@ -152,36 +152,51 @@ def _parted(scraps: list[Scrap]) -> tuple[list[Scrap], list[Scrap], list[Scrap]]
 def _cards(parts: list[Part], ending: list[Scrap]) -> list[_Card]:
     """Group titles with the paragraphs below them, and settle whose the scraps between are."""
     gaps = [_parted(part.scraps) for part in parts if part.is_title]
+    # How often a kind surely belongs to the title below it, less how often to the one above.
     below = Counter(scrap.kind for _, _, under in gaps for scrap in under)
     below.subtract(scrap.kind for over, header, _ in gaps if header for scrap in over)
-    below.subtract({scrap.kind for scrap in takewhile(lambda s: s.kind != "site", ending)})
+    below.subtract(
+        s.kind for p in parts if not p.is_title and not headed(p.scraps) for s in p.scraps
+    )
+    below.subtract({scrap.kind for scrap in _before_the_footer(ending)})
+    # A date above every card is the card's; above a few, it begins another day.
+    dated = [any(s.kind == "date" for s in over) for over, header, _ in gaps if not header]
+    days = sum(dated) * 3 < len(gaps)
     cards: list[_Card] = []
     page_date: date | None = None
     for part in parts:
-        over, header, under = _parted(part.scraps)
         if not part.is_title:
             if cards:
                 cards[-1].add(part.scraps)
                 cards[-1].paragraphs.append(part.words)
             continue
-        if header:
-            shown = [s.value for s in header if s.kind in ("date", "published") and s.value]
-            page_date = shown[0] if shown else page_date
-        else:
-            over = [s for s in over if not _opens(s.kind, below)]
-            under = [s for s in part.scraps if not cards or _opens(s.kind, below)]
+        over, header, under = _parted(part.scraps)
+        shown = [s.value for s in header if s.kind in ("date", "published") and s.value]
+        if not header:
+            shown = [s.value for s in over if s.kind == "date" and s.value and days]
+            scraps = [s for s in over if not (s.kind == "date" and days)]
+            cut = _cut(scraps, below) if cards else 0
+            over, under = scraps[:cut], scraps[cut:]
+        page_date = shown[0] if shown else page_date
         if cards:
             cards[-1].add(over)
         cards.append(_Card(part.words, page_date))
         cards[-1].add(under)
     if cards:
-        cards[-1].add(takewhile(lambda scrap: scrap.kind != "site", ending))
+        cards[-1].add(_before_the_footer(ending))
     return cards
 
 
-def _opens(kind: str, below: Counter[str]) -> bool:
-    """Whether scraps of a kind belong to the title that follows them."""
-    return below[kind] > 0 or (below[kind] == 0 and kind in _ABOVE_THE_TITLE)
+def _before_the_footer(ending: list[Scrap]) -> list[Scrap]:
+    return list(takewhile(lambda scrap: scrap.kind != "site", ending))
+
+
+def _cut(scraps: list[Scrap], below: Counter[str]) -> int:
+    """How many of the scraps between two cards belong to the one above."""
+    usual = [0.5 if scrap.kind in _ABOVE_THE_TITLE else -0.5 for scrap in scraps]
+    weights = [max(-3, min(3, below[s.kind])) or w for s, w in zip(scraps, usual, strict=True)]
+    sums = list(accumulate(weights, initial=0.0))
+    return sums.index(min(sums))
 
 
 def _once(cards: list[_Card]) -> Iterable[_Card]:

@@ -24,7 +24,7 @@ from digest.store.tables import (
     VoteRow,
 )
 from digest.subscribers.life import add, find
-from digest.subscribers.subscription import FIELDS, parse_subscription
+from digest.subscribers.subscription import FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def import_subscribers(
     """`add` every line of `text`, and tell of those that cannot be.
 
     `text` is CSV with a heading (`address,timezone,...`), addresses alone, or JSON objects, one a
-    line. A field left out or empty is the default.
+    line. A field left out or empty is the default, or stays as it is for a known subscriber.
     """
     outcomes: Counter[str] = Counter()
     problems = []
@@ -84,7 +84,7 @@ def import_subscribers(
             if isinstance(values, BadInput):
                 raise values
             given = {name: value for name, value in values.items() if value not in ("", None)}
-            added = add(session, parse_subscription(given, defaults), now=now)
+            added = add(session, given, defaults, now=now)
         except BadInput as error:
             problems.append(f"line {line}: {error}")
         else:
@@ -126,6 +126,8 @@ def _object(line: str) -> Mapping[str, Any] | BadInput:
         values = json.loads(line)
     except ValueError as error:
         return BadInput(f"not JSON: {error}")
+    except RecursionError:
+        return BadInput("not JSON: nested too deeply")
     if not isinstance(values, dict):
         return BadInput("not a JSON object")
     return next(filter(None, map(_no_field, values)), values)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import CursorResult, delete, exists, select, update
@@ -84,18 +84,28 @@ def subscribe(
 
 
 def add(
-    session: Session, subscription: Subscription, *, now: datetime, confirmed: bool = True
+    session: Session,
+    given: Mapping[str, object],
+    defaults: SubscriberDefaults,
+    *,
+    now: datetime,
+    confirmed: bool = True,
 ) -> Added:
-    """Take a subscriber on an operator's word; the same address again gets the new settings.
+    """Take a subscriber on an operator's word; the same address again gets what is `given` anew.
 
+    What is not given is the default for a new subscriber, and stays as it is for a known one.
     Whoever has left, or whose address is suspended, is not brought back but by their own
-    confirmation, which `confirmed=False` asks for.
+    confirmation, which `confirmed=False` asks for. Raises BadInput as `parse_subscription` does.
     """
-    row, is_new = _row_for(session, subscription, now)
+    asked = parse_subscription(given, defaults)
+    known = _known(session, asked.address)
+    if known is not None:
+        asked = parse_subscription({**_settings_of(known), **given}, defaults)
+    row, is_new = _row_for(session, asked, now)
     if confirmed and row.state in ("left", "suspended"):
         return Added("has left" if row.state == "left" else "is suspended", _view(row))
     before = row.state
-    changed = _settle(session, row, subscription, now)
+    changed = _settle(session, row, asked, now)
     if confirmed and row.state == "pending":
         _activate(row, now)
         _note(session, row, "added by operator", CONSENT, now)
@@ -167,8 +177,7 @@ def change(
 ) -> SubscriberView:
     """Set what `changes` names of a subscriber's settings; an `interest` is added to theirs."""
     row = _find(session, address)
-    present = {name: getattr(row, name) for name in _SETTINGS}
-    asked = {**present, **changes, "address": row.address}
+    asked = {**_settings_of(row), **changes, "address": row.address}
     _settle(session, row, parse_subscription(asked, SubscriberDefaults()), now)
     return _view(row)
 
@@ -207,9 +216,11 @@ def read_subscriber(session: Session, subscriber_id: int) -> SubscriberView:
 
 
 def list_subscribers(
-    session: Session, state: SubscriberState | None = None, limit: int | None = None
+    session: Session, state: str | None = None, limit: int | None = None
 ) -> list[SubscriberView]:
-    """Subscribers by address."""
+    """Subscribers by address. Raises BadInput for a `state` that there is not."""
+    if state is not None and state not in get_args(SubscriberState):
+        raise BadInput(f"state: one of {', '.join(get_args(SubscriberState))}, not {state!r}")
     query = select(Subscriber).order_by(Subscriber.address_key).limit(limit)
     if state is not None:
         query = query.where(Subscriber.state == state)
@@ -231,13 +242,21 @@ def _row(session: Session, subscriber_id: int) -> Subscriber:
 
 
 def _find(session: Session, address: str) -> Subscriber:
-    row = session.scalar(select(Subscriber).where(Subscriber.address_key == address_key(address)))
+    row = _known(session, address)
     if row is None:
         known: Sequence[str] = session.scalars(select(Subscriber.address)).all()
         near = get_close_matches(address, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise Unknown(f"nobody is subscribed as {address}{hint}")
     return row
+
+
+def _known(session: Session, address: str) -> Subscriber | None:
+    return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key(address)))
+
+
+def _settings_of(row: Subscriber) -> dict[str, object]:
+    return {name: getattr(row, name) for name in _SETTINGS}
 
 
 def _row_for(session: Session, asked: Subscription, now: datetime) -> tuple[Subscriber, bool]:
@@ -254,12 +273,13 @@ def _row_for(session: Session, asked: Subscription, now: datetime) -> tuple[Subs
         new.on_conflict_do_nothing(index_elements=["address_key"]).returning(Subscriber.id)
     )
     query = select(Subscriber).where(Subscriber.address_key == key).with_for_update()
-    return session.scalars(query).one(), made is not None
+    fresh = session.scalars(query, execution_options={"populate_existing": True})
+    return fresh.one(), made is not None
 
 
 def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetime) -> bool:
     """Store settings, and new interests as far as there is room; whether anything is new."""
-    before = {name: getattr(row, name) for name in _SETTINGS}
+    before = _settings_of(row)
     after = {name: getattr(asked, name) for name in _SETTINGS}
     for name, value in after.items():
         setattr(row, name, value)

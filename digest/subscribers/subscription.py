@@ -71,10 +71,9 @@ def faults_in(values: Mapping[str, object], defaults: SubscriberDefaults) -> dic
 
 
 def name_of(interest: str) -> str:
-    """The name of an interest that was given none: its beginning."""
-    if len(interest) <= _LONGEST_NAME:
-        return interest
-    return interest[: _LONGEST_NAME - 1].rstrip() + "…"
+    """The name of an interest that was given none: its beginning, as it reads."""
+    name = one_line(interest)
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
 
 
 def _filled(values: Mapping[str, object], defaults: SubscriberDefaults) -> dict[str, object]:

@@ -8,7 +8,7 @@ from threading import Thread
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import select
 
 from digest.delivery.letters import letter
@@ -92,12 +92,12 @@ def test_a_reader_signs_up_confirms_votes_undoes_and_leaves(served: App, page: P
     page.get_by_label("Time zone").fill("Europe/Berlin")
     page.get_by_label("Hour").select_option("09:00")
     page.get_by_role("button", name="Subscribe").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Check your mail"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
 
     page.goto(link_in_the_mail(served))
     page.get_by_role("button", name="Confirm my subscription").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "You are in"
-    assert "every day at 09:00, Europe/Berlin time" in page.get_by_role("main").inner_text()
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are in")
+    expect(page.get_by_role("main")).to_contain_text("every day at 09:00, Europe/Berlin time")
 
     def votes() -> list[str]:
         with served.sessions.reading() as session:
@@ -106,21 +106,24 @@ def test_a_reader_signs_up_confirms_votes_undoes_and_leaves(served: App, page: P
     who, link = edition_link(served, "On graphs", "On proteins")
     page.goto(link)
     assert votes() == []
+    graphs = page.get_by_role("article").filter(has_text="On graphs")
+    proteins = page.get_by_role("article").filter(has_text="On proteins")
     page.get_by_role("main").get_by_role("button", name="More like this", exact=True).click()
+    expect(graphs).to_contain_text("You asked for more like this.")
     assert votes() == ["up"]
-    graphs, proteins = page.get_by_role("article").all()
-    assert "You asked for more like this." in graphs.inner_text()
     proteins.get_by_role("button", name="Save").click()
+    expect(proteins).to_contain_text("You saved this paper.")
     assert votes() == ["up", "saved"]
     graphs.get_by_role("button", name="Undo").click()
+    expect(graphs).not_to_contain_text("Undo")
     assert votes() == ["saved"]
-    assert "Undo" not in graphs.inner_text()
-    proteins.get_by_role("button", name="Save").and_(page.locator("[aria-pressed=true]")).click()
+    proteins.get_by_role("button", pressed=True).click()
+    expect(proteins).not_to_contain_text("Undo")
     assert votes() == []
 
     page.get_by_role("navigation").get_by_role("link", name="Unsubscribe").click()
     page.get_by_role("button", name="Unsubscribe").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "You are unsubscribed"
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are unsubscribed")
     with served.sessions.reading() as session:
         assert find(session, "ann@example.org").state == "left"
 
@@ -132,12 +135,12 @@ def test_a_form_with_a_fault_leads_to_it_and_keeps_the_rest(served: App, page: P
     page.get_by_label("Time zone").fill("Europa/Berlin")
     page.get_by_role("button", name="Subscribe").click()
     page.get_by_role("alert").get_by_role("link", name="Time zone").click()
-    zone = page.locator(":focus")
-    assert zone.get_attribute("aria-invalid") == "true"
-    assert page.get_by_label("Your interests").input_value() == "\ngraph networks"
+    zone = page.locator("[aria-invalid=true]")
+    expect(zone).to_be_focused()
+    expect(page.get_by_label("Your interests")).to_have_value("\ngraph networks")
     zone.fill("Europe/Berlin")
     page.get_by_role("button", name="Subscribe").click()
-    assert page.get_by_role("heading", level=1).inner_text() == "Check your mail"
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -152,6 +155,7 @@ def test_pages_fit_a_small_phone_and_keep_their_policy(
     page.goto(f"{served.links.base_url}/")
     page.get_by_label("E-mail address").fill("ann@example.org")
     page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Check your mail")
     _, edition = edition_link(served, "W" * 200, "A title " * 30)
     for url in (f"{served.links.base_url}/", link_in_the_mail(served), edition):
         page.goto(url)

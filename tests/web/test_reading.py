@@ -5,7 +5,7 @@ import pytest
 from digest.links import Choice, Claim
 from digest.store.tables import EditionRow, VoteRow
 from tests.web.conftest import World, expired, on_sqlite
-from tests.web.seed import NOON
+from tests.web.seed import NOON, add_edition
 
 
 def shown(world: World, claim: Claim) -> str:
@@ -73,6 +73,17 @@ def test_a_vote_on_a_paper_of_another_edition_is_refused(world: World) -> None:
     answer = world.client.post(world.path(replace(world.vote(), paper_id=404)))
     assert answer.status_code == 409
     assert world.votes() == {}
+
+
+@on_sqlite
+def test_an_edition_without_papers_is_a_page_too(world: World) -> None:
+    with world.app.sessions() as session:
+        edition = add_edition(session, world.reader, [], days_later=1)
+        session.get_one(EditionRow, edition).note = "Nothing new came <close>."
+    page = shown(world, replace(world.read(), edition_id=edition))
+    assert "Nothing new for you today" in page
+    assert "Nothing new came &lt;close&gt;." in page
+    assert "<article" not in page
 
 
 @on_sqlite

@@ -1,11 +1,14 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
 from digest.delivery.suppression import suppress
 from digest.links import Claim
-from digest.store.tables import Consent, Delivery, Interest, Subscriber
+from digest.store.tables import Consent, Delivery, Interest, Subscriber, SubscriberState
 from digest.subscribers import CONSENT, SubscriberView, find, leave
 from tests.web.conftest import NEWCOMER, READER, SECRET, World, expired, on_sqlite
 from tests.web.seed import NOON, add_edition
@@ -117,6 +120,22 @@ def test_a_body_that_is_no_form_of_ours_is_a_form_with_faults(world: World, body
     assert world.rows() == before
 
 
+@on_sqlite
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.text(max_size=200) | st.text(alphabet="\\${}^_%&#;<>a1 \n\x00\u202e", max_size=60),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("hour", "length", "mix"), st.text())),
+)
+@example("\\today" * 5, {})  # longer as it reads than as it is typed
+def test_whatever_is_typed_is_taken_or_told_at_its_field(
+    world: World, interest: str, others: dict[str, str]
+) -> None:
+    answer = world.client.post("/subscribe", data={**FORM, "interest": interest, **others})
+    assert answer.status_code in (200, 422)
+
+
 def test_a_robot_that_fills_every_field_is_thanked_and_forgotten(world: World) -> None:
     before = world.rows()
     human = world.client.post("/subscribe", data={**FORM, "address": READER})
@@ -159,6 +178,27 @@ def test_an_old_confirmation_does_not_bring_back_who_left(world: World) -> None:
     assert "Subscribe again" in world.client.get(path).text
     assert world.client.post(path).status_code == 409
     assert found(world, NEWCOMER).state == "left"
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("state", "confirming", "leaving"),
+    [
+        ("pending", "One press, and you are in", "Stop the digest?"),
+        ("active", "You are in", "Stop the digest?"),
+        ("paused", "Your subscription is paused", "Stop the digest?"),
+        ("left", "You have unsubscribed since", "You are unsubscribed"),
+        ("suspended", "Mail to you came back", "Stop the digest?"),
+    ],
+)
+def test_each_state_of_a_subscriber_has_its_page(
+    world: World, state: SubscriberState, confirming: str, leaving: str
+) -> None:
+    with world.app.sessions() as session:
+        session.get_one(Subscriber, world.newcomer).state = state
+    leave_ = replace(world.unsubscribe(), subscriber_id=world.newcomer)
+    for claim, title in ((world.confirm(), confirming), (leave_, leaving)):
+        assert f"<h1>{title}</h1>" in world.client.get(world.path(claim)).text
 
 
 # Leaving

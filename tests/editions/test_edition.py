@@ -1,0 +1,57 @@
+from datetime import date, timedelta
+
+import pytest
+
+from digest.editions import Reason, edition_of, in_words, read_edition
+from digest.errors import Unknown
+from digest.store import Sessions
+from tests.editions.world import DAY, MONDAY, add_papers, add_reader, build, titles
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (Reason("interest", 1.0, name="graphs"), "Matches your interest “graphs”"),
+        (Reason("liked", 0.5, title="A"), "Close to “A”, which you liked"),
+        (Reason("saved", 0.5, title="A"), "Close to “A”, which you saved"),
+        (Reason("disliked", 0.5, title="A"), "Unlike “A”, which you did not want"),
+        (Reason("trending", 1.0, pages=1), "Trending: on today's page"),
+        (Reason("trending", 1.0, upvotes=1, pages=1), "Trending: on today's page, 1 upvote"),
+        (Reason("trending", 1.0, upvotes=41, pages=3), "Trending: on 3 pages, 41 upvotes"),
+        (
+            Reason("resurfaced", 1.0, upvotes=7, pages=2),
+            "An older paper, newly trending: on 2 pages, 7 upvotes",
+        ),
+        (Reason("exploration", 1.0), "New territory: tell us whether you want more like it"),
+    ],
+)
+def test_every_kind_of_reason_has_its_words(reason: Reason, words: str) -> None:
+    assert in_words(reason) == words
+
+
+def test_a_reason_that_nobody_knows_is_a_fault_of_ours() -> None:
+    with pytest.raises(AssertionError, match="no reason is 'moon'"):
+        in_words(Reason("moon", 1.0))
+
+
+def test_an_edition_is_found_by_its_date_or_as_the_last(sessions: Sessions) -> None:
+    reader = add_reader(sessions)
+    for n in range(2):
+        add_papers(sessions, [f"paper {n}"], MONDAY + n * DAY)
+        build(sessions, reader, MONDAY + n * DAY)
+    with sessions.reading() as session:
+        assert titles(edition_of(session, reader)) == ["paper 1"]
+        first = edition_of(session, reader, MONDAY.date())
+        assert titles(first) == ["paper 0"]
+        assert read_edition(session, first.edition_id) == first
+
+
+def test_an_edition_that_is_not_there_is_unknown(sessions: Sessions) -> None:
+    reader = add_reader(sessions)
+    with sessions.reading() as session:
+        with pytest.raises(Unknown, match="no edition 404"):
+            read_edition(session, 404)
+        with pytest.raises(Unknown, match="no edition yet"):
+            edition_of(session, reader)
+        with pytest.raises(Unknown, match="of 2026-03-01: digest why tells"):
+            edition_of(session, reader, date(2026, 3, 2) - timedelta(days=1))

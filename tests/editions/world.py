@@ -1,0 +1,103 @@
+"""Readers and papers, written straight into the tables, for what builds editions of them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from digest import subscribers
+from digest.editions import BuildReport, Edition, build_editions, edition_of
+from digest.papers.identity import text_hash
+from digest.profiles.interests import embed_interests
+from digest.settings import SubscriberDefaults
+from digest.store import Sessions
+from digest.store.tables import Base, ListingRow, Page, Paper, VectorRow
+from tests.worlds import WordEncoder
+
+ENCODER = WordEncoder()
+# A Monday.
+MONDAY = datetime(2026, 3, 2, 7, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def add_papers(
+    sessions: Sessions, titles: Iterable[str], at: datetime, *, embedded: bool = True
+) -> list[int]:
+    """One page of papers without abstracts, seen and embedded at `at`; their ids."""
+    with sessions() as session:
+        sha = f"{session.scalar(select(func.count()).select_from(Page)):064}"
+        page = Page(source="s", reader="r", sha256=sha, content=b"", page_date=None, seen_at=at)
+        session.add(page)
+        session.flush()
+        return [
+            _add_paper(session, page, title, n, embedded=embedded)
+            for n, title in enumerate(titles, 1)
+        ]
+
+
+def _add_paper(session: Session, page: Page, title: str, position: int, *, embedded: bool) -> int:
+    hash_ = text_hash(title)
+    paper = Paper(
+        title=title,
+        abstract="",
+        authors=["Ada"],
+        text_hash=hash_,
+        first_seen_at=page.seen_at,
+        ready_at=page.seen_at if embedded else None,
+    )
+    session.add(paper)
+    session.flush()
+    if embedded and session.get(VectorRow, (ENCODER.identity, hash_)) is None:
+        (vector,) = ENCODER.encode([title])
+        session.add(VectorRow(encoder=ENCODER.identity, text_hash=hash_, vector=vector))
+    session.add(
+        ListingRow(
+            page_id=page.id,
+            paper_id=paper.id,
+            source=page.source,
+            seen_at=page.seen_at,
+            position=position,
+            title=title,
+            facts={},
+        )
+    )
+    return paper.id
+
+
+def add_reader(sessions: Sessions, address: str = "ann@example.org", **asked: object) -> int:
+    """Somebody confirmed just before MONDAY's hour, daily at 7 UTC if not `asked` otherwise."""
+    with sessions() as session:
+        given = {"address": address, **asked}
+        now = MONDAY - timedelta(minutes=5)
+        added = subscribers.add(session, given, SubscriberDefaults(), now=now)
+    embed_interests(sessions, ENCODER)
+    return added.subscriber.id
+
+
+def build(sessions: Sessions, ids: Sequence[int] | int, now: datetime) -> BuildReport:
+    ids = [ids] if isinstance(ids, int) else ids
+    return build_editions(sessions, ids, ENCODER.identity, now=now)
+
+
+def edition(sessions: Sessions, reader: int, at: datetime | None = None) -> Edition:
+    with sessions.reading() as session:
+        return edition_of(session, reader, at.date() if at else None)
+
+
+def titles(made: Edition) -> list[str]:
+    return [item.title for item in made.items]
+
+
+def rows(sessions: Sessions) -> dict[str, list[str]]:
+    """Every row of every table."""
+    with sessions.reading() as session:
+        return {
+            table.name: sorted(repr(row) for row in session.execute(select(table)))
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def count(sessions: Sessions, table: type[Base]) -> int:
+    with sessions.reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
