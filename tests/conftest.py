@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -17,7 +18,10 @@ from digest.store.tables import Base
 
 POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
 SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
-SHARED_REQUIRED = os.environ.get("DIGEST_REQUIRE_SHARED") == "1"
+
+# How long an example takes says more of the machine than of the code.
+hypothesis.settings.register_profile("digest", deadline=None)
+hypothesis.settings.load_profile("digest")
 
 
 @pytest.fixture(autouse=True)

@@ -83,7 +83,7 @@ def main() -> None:
         # A terminal that knows ASCII alone still gets every title.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="digest")
     except DigestError as error:
         from digest.cli.door import note  # whoever raised it has imported as much
 

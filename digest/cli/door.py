@@ -47,8 +47,8 @@ Columns = Mapping[str, str | Callable[[Any], object]]
 
 # Wide enough that nothing wraps: who reads a pipe wants a row a line.
 _PIPE = 100_000
-# Cells that are not broken while there is room are at most so long: numbers, times, states, ids.
-_SHORT = 16
+# The width of a time. Cells up to it are not broken while there is room, others not below it.
+_SHORT, _LEAST = 16, 12
 # What would steer the terminal, or turn the direction of what follows, is shown as an escape.
 _STEERS = re.compile(r"[\x00-\t\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -118,24 +118,8 @@ def show(
     if not rows:
         note(empty)
         return
-    console = _out()
-    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
-    values = {name: [_value(row, column) for row in shown] for name, column in columns.items()}
-    widths = [max(map(len, (name, *map(_cell, cells)))) for name, cells in values.items()]
-    whole = sum(width for width in widths if width <= _SHORT) + 3 * len(widths) <= console.width
-    for (name, cells), width in zip(values.items(), widths, strict=True):
-        number = all(isinstance(cell, int | float) for cell in cells)
-        table.add_column(
-            name,
-            overflow="fold",
-            no_wrap=whole and width <= _SHORT,
-            justify="right" if number else "left",
-        )
-    for cells in zip(*values.values(), strict=True):
-        table.add_row(*map(_cell, cells))
-    with console.capture() as drawn:
-        console.print(table)
-    print(*(line.rstrip() for line in drawn.get().splitlines()), sep="\n")
+    cells = {name: [_value(row, column) for row in shown] for name, column in columns.items()}
+    print(_table(cells))
     if len(rows) > len(shown):
         note(f"Only {limit} are shown; --limit 0 shows all.")
 
@@ -220,6 +204,38 @@ def _out() -> Console:
     """Standard output as it is now: COLUMNS wide if that is set, else as wide as the terminal."""
     narrow = sys.stdout.isatty() or "COLUMNS" in os.environ
     return Console(markup=False, highlight=False, width=None if narrow else _PIPE)
+
+
+def _table(columns: Mapping[str, Sequence[object]]) -> str:
+    console = _out()
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False)
+    texts = {name: [_cell(value) for value in values] for name, values in columns.items()}
+    whole = _unbroken(texts, console.width)
+    for name, values in columns.items():
+        number = all(isinstance(value, int | float) for value in values)
+        table.add_column(
+            name, overflow="fold", no_wrap=name in whole, justify="right" if number else "left"
+        )
+    for row in zip(*texts.values(), strict=True):
+        table.add_row(*row)
+    with console.capture() as drawn:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in drawn.get().splitlines())
+
+
+def _unbroken(columns: Mapping[str, Sequence[str]], width: int) -> set[str]:
+    """The columns to keep from wrapping: short ones and single words, as far as there is room."""
+    widths = {name: max(map(len, (name, *cells))) for name, cells in columns.items()}
+    for short in (_SHORT, 0):
+        whole = {
+            name
+            for name, cells in columns.items()
+            if widths[name] <= short or not any(" " in cell for cell in cells)
+        }
+        rest = (len(columns) - len(whole)) * _LEAST + 3 * (len(columns) - 1)
+        if sum(widths[name] for name in whole) + rest <= width:
+            return whole
+    return set()
 
 
 def _visible(text: str) -> str:

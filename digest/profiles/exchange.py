@@ -119,9 +119,6 @@ def _paper(session: Session, vote: _Vote) -> int | None:
     keys = [f"arxiv:{id_}"] if (id_ := arxiv_id(vote.arxiv_id)) else []
     keys += [f"doi:{doi_}"] if (doi_ := doi(vote.doi)) else []
     keys.append(f"title:{title_key(vote.title)}")
-    found = dict(
-        session.execute(select(PaperKey.key, PaperKey.paper_id).where(PaperKey.key.in_(keys)))
-        .tuples()
-        .all()
-    )
+    query = select(PaperKey.key, PaperKey.paper_id).where(PaperKey.key.in_(keys))
+    found = dict(session.execute(query).all())
     return next((found[key] for key in keys if key in found), None)

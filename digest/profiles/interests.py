@@ -76,7 +76,7 @@ def pending(session: Session, encoder: str, *, limit: int | None = None) -> dict
         .where(VectorRow.text_hash.is_(None))
         .limit(limit)
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def embed_interests(

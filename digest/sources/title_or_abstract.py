@@ -103,9 +103,9 @@ _OF_SENTENCES = re.compile(
     r"(?i)\b(?:we|our|us|is|are|was|were|has|have|had|be|been|can|this|these|that|which|they|it|its"
     r"|their|such|however|while|not|also|both|show|propose|present|introduce)\b"
 )
-# Measured by logistic regression on every other day of early 2026's arXiv and daily papers: titles
-# against abstracts, these also cut to one to three sentences, with case and last stop changed on
-# one in ten of each. On the other days it mistakes 12 of 2,254 titles and no whole abstract.
+# Fitted by logistic regression on half of early 2026's arXiv and daily papers, titles against
+# abstracts, these also cut to a few sentences; rounded and adjusted by hand. Of 4,321 papers, both
+# halves, it mistakes 11 titles, no abstract, and 10 abstracts of which only a sentence is left.
 _BIAS = -12.7
 _LENGTH, _BEYOND_TITLES, _STOP, _CAPITALS, _SENTENCES, _LINKS, _COLON = (
     3,

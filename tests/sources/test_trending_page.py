@@ -330,7 +330,7 @@ _CARDS = st.lists(
 
 
 class TestAnyPage:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(cards=_CARDS, layout=st.sampled_from([layout_1, layout_2]), data=st.data())
     def test_what_was_written_is_read(
         self, cards: Cards, layout: Layout, data: st.DataObject
@@ -343,7 +343,7 @@ class TestAnyPage:
         end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
         assert texts(read(end.join(lines))) == cards
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(page=st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode()))
     def test_any_bytes_are_read_or_refused(self, page: bytes) -> None:
         for whole in page, "\n".join(layout_1(ALL[:1])).encode() + b"\n" + page:

@@ -1,0 +1,73 @@
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+import typer
+
+from digest.cli import _NOUNS
+from tests.cli.conftest import digest, done
+
+# The commands that the issue of the first release promises.
+PROMISED = """
+demo, init, doctor, serve, tick, deliver, why,
+ingest page, ingest source, papers list, papers show, papers search, sources list, sources run,
+subscribers add, subscribers list, subscribers show, subscribers pause, subscribers resume,
+subscribers remove, subscribers import, subscribers export,
+profiles show, profiles set-interest, profiles remove-interest, profiles vote, profiles reset,
+profiles export, profiles import, editions preview, editions build, editions show
+"""
+COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(",")]
+
+
+def test_no_command_is_missing_and_none_is_untested() -> None:
+    found = set()
+    for noun in _NOUNS:
+        command = typer.main.get_command(import_module(f"digest.cli.{noun}").app)
+        found |= {f"{noun} {verb}" for verb in getattr(command, "commands", {})} or {noun}
+    assert found == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_says_what_it_does_and_gives_an_example(command: str) -> None:
+    text = done(*command.split(), "--help").out
+    assert "Example" in text
+    assert f"digest {command}" in " ".join(text.split())
+
+
+def test_the_help_names_every_command() -> None:
+    text = done("--help").out
+    assert all(noun in text for noun in _NOUNS)
+    assert done("-h").out == text
+
+
+def test_asking_for_nothing_shows_the_help() -> None:
+    assert "Usage: digest" in digest().out + digest().err
+
+
+def test_the_version_is_told() -> None:
+    assert done("--version").out.startswith("digest 0.")
+
+
+def test_help_imports_neither_torch_nor_the_database() -> None:
+    code = (
+        "import sys\n"
+        "from digest.cli import main\n"
+        "sys.argv = ['digest', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'sentence_transformers', 'sklearn', 'sqlalchemy', 'numpy', 'pydantic'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stderr == "[]\n"
+
+
+def test_no_command_imports_torch_before_something_is_encoded() -> None:
+    code = "import sys, digest.cli.editions, digest.cli.serve; print('torch' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
+
+
+@pytest.mark.parametrize("command", ["papers", "papers list --limit -1", "nonsense"])
+def test_a_command_that_is_none_is_status_2(command: str) -> None:
+    assert digest(*command.split()).status == 2

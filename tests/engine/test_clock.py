@@ -1,0 +1,111 @@
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from threading import Event, Thread
+from urllib.request import urlopen
+
+import pytest
+
+from digest.engine.clock import serve
+from digest.errors import BadSettings
+from digest.settings import WebSettings
+from digest.web import create_web
+from tests.engine.world import SEVEN, Installation, installed
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as unused:
+        unused.bind((HOST, 0))
+        found: int = unused.getsockname()[1]
+    return found
+
+
+@pytest.fixture
+def served(tmp_path: Path, sqlite_url: str, port: int) -> Iterator[Installation]:
+    with installed(tmp_path, sqlite_url) as world:
+        web = {"web": WebSettings(host=HOST, port=port)}
+        object.__setattr__(world.app, "settings", world.app.settings.model_copy(update=web))
+        yield world
+
+
+def stopped_by(number: signal.Signals, served: Installation, port: int) -> list[int]:
+    """Serve until a signal comes, which is sent when a mail is out and a page was answered."""
+    answered: list[int] = []
+    outbox = served.pages.parent / "outbox" / "new"
+
+    def visitor() -> None:
+        try:
+            with urlopen(f"http://{HOST}:{port}/healthz", timeout=10) as answer:
+                answered.append(answer.status)
+            for _ in range(200):
+                if outbox.exists() and list(outbox.iterdir()):
+                    break
+                Event().wait(0.05)
+        finally:
+            os.kill(os.getpid(), number)
+
+    serve(
+        served.app,
+        create_web(served.app),
+        clock=lambda: SEVEN,
+        ready=lambda: Thread(target=visitor).start(),
+    )
+    return answered
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_and_ticks_and_stops_in_order_at_a_signal(
+    served: Installation, port: int, number: signal.Signals
+) -> None:
+    served.subscribe()
+    served.publish("graph networks")
+    before = signal.getsignal(number)
+    assert stopped_by(number, served, port) == [200]
+    assert served.mails() == [("edition", "sent")]
+    assert served.leases() == []
+    assert signal.getsignal(number) == before
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind((HOST, port))
+
+
+def test_a_tick_that_fails_does_not_stop_the_server(
+    served: Installation, port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed = Event()
+
+    def clock() -> datetime:
+        failed.set()
+        raise RuntimeError("no clock")
+
+    def visitor() -> None:
+        try:
+            failed.wait(10)
+            with urlopen(f"http://{HOST}:{port}/healthz", timeout=10) as answer:
+                assert answer.status == 200
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    web = create_web(served.app)
+    serve(served.app, web, clock=clock, ready=lambda: Thread(target=visitor).start())
+    assert "no clock" in caplog.text
+
+
+def test_a_port_in_use_is_said_with_what_to_set(served: Installation, port: int) -> None:
+    with socket.create_server((HOST, port)), pytest.raises(BadSettings) as raised:
+        serve(served.app, create_web(served.app))
+    assert f"cannot listen on {HOST} port {port}: Address already in use" in str(raised.value)
+    assert "DIGEST_WEB_PORT" in str(raised.value)
+
+
+def test_a_host_that_is_not_ours_is_said_too(served: Installation) -> None:
+    web = {"web": WebSettings(host="192.0.2.1", port=8000)}
+    object.__setattr__(served.app, "settings", served.app.settings.model_copy(update=web))
+    with pytest.raises(BadSettings, match=r"cannot listen on 192\.0\.2\.1 port 8000"):
+        serve(served.app, create_web(served.app))

@@ -1,0 +1,181 @@
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Barrier
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sqlalchemy import update
+
+from digest import subscribers
+from digest.editions import edition_of
+from digest.engine import Job, JobReport, perform, tick
+from digest.engine.jobs import FIRST_RETRY, LEASE, take
+from digest.errors import Unknown
+from digest.store.tables import Delivery
+from tests.engine.world import DAY, SEVEN, Installation, installed, results
+from tests.worlds import WordEncoder
+
+
+class Choking(WordEncoder):
+    """An encoder that chokes on one word."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if any("bones" in text for text in texts):
+            raise RuntimeError("fish bones")
+        return super().encode(texts)
+
+
+def test_one_tick_brings_a_page_to_the_reader(world: Installation) -> None:
+    reader = world.subscribe(interest="graph networks")
+    world.publish("graph networks", "protein folding")
+    report = world.tick()
+    assert results(report) == {
+        "source:daily": "fresh: 2 listings, 2 new papers",
+        "embed": "3 embedded",
+        "editions:0": "1 built, 0 empty, 0 skipped",
+        "deliver:0": "1 sent",
+    }
+    assert (report.failed, report.held, world.leases()) == ((), (), [])
+    assert world.mails() == [("edition", "sent")]
+    assert len(list((world.pages.parent / "outbox" / "new").iterdir())) == 1
+    with world.app.sessions.reading() as session:
+        assert edition_of(session, reader).items[0].title == "graph networks"
+
+
+def test_twice_the_same_tick_makes_nothing_twice(world: Installation) -> None:
+    world.subscribe(interest="graph networks")
+    world.publish("graph networks", "protein folding")
+    world.tick()
+    before = world.rows()
+    for later in (timedelta(0), timedelta(seconds=20), timedelta(hours=23)):
+        world.clock.now = SEVEN + later
+        assert world.tick().done == ()
+        assert world.rows() == before
+
+
+def test_ticks_at_once_do_each_thing_once(world: Installation) -> None:
+    for n in range(5):
+        world.subscribe(f"r{n}@example.org")
+    world.publish("graph networks", "protein folding")
+    start = Barrier(3)
+
+    def ticker(_n: int) -> Sequence[JobReport]:
+        start.wait()
+        return world.tick().done
+
+    with ThreadPoolExecutor(3) as pool:
+        done = [job for jobs in pool.map(ticker, range(3)) for job in jobs]
+    done += world.tick().done
+    assert [job.error for job in done if job.error] == []
+    assert world.mails() == [("edition", "sent")] * 5
+    assert len(list((world.pages.parent / "outbox" / "new").iterdir())) == 5
+
+
+def test_an_unreachable_source_is_tried_again_later_and_editions_go_on(
+    world: Installation,
+) -> None:
+    world.subscribe()
+    world.publish("graph networks")
+    world.tick()
+    away = world.pages.rename(world.pages.with_name("away"))
+    world.clock.now = SEVEN + DAY
+    report = world.tick()
+    assert [job.job.key for job in report.failed] == ["source:daily"]
+    assert "is not there" in report.failed[0].error
+    assert "editions:0" in results(report)
+    assert report.held == (("source:daily", world.clock.now + FIRST_RETRY, 1),)
+    world.clock.now += FIRST_RETRY - timedelta(seconds=1)
+    assert world.tick().done == ()
+    away.rename(world.pages)
+    world.publish("protein folding")
+    world.clock.now += timedelta(seconds=1)
+    report = world.tick()
+    assert results(report)["source:daily"] == "fresh: 1 listings, 1 new papers"
+    assert (report.failed, world.leases()) == ((), [])
+
+
+def test_an_unexpected_error_is_told_and_held_back_and_stops_nobody(
+    tmp_path: Path, database_url: str
+) -> None:
+    with installed(tmp_path, database_url, Choking()) as world:
+        world.subscribe()
+        world.publish("graph networks")
+        world.tick()
+        world.clock.now = SEVEN + DAY
+        world.publish("fish bones")
+        report = world.tick()
+        assert {job.job.key: job.error for job in report.failed} == {
+            "embed": "RuntimeError: fish bones"
+        }
+        assert results(report)["editions:0"] == "0 built, 1 empty, 0 skipped"
+        assert report.held == (("embed", world.clock.now + FIRST_RETRY, 1),)
+        world.clock.now += FIRST_RETRY
+        assert results(world.tick()) == {"embed": "RuntimeError: fish bones"}
+
+
+def test_a_bad_page_is_told_of_and_the_others_are_taken(world: Installation) -> None:
+    world.subscribe()
+    world.publish("graph networks")
+    (world.pages / "0-broken.json").write_bytes(b'[{"paper": {"title": 1}}]')
+    report = world.tick()
+    assert results(report)["source:daily"] == "partial: 1 listings, 1 new papers"
+    assert world.mails() == [("edition", "sent")]
+
+
+def test_a_job_that_others_are_at_is_left_to_them(world: Installation) -> None:
+    world.subscribe()
+    with world.app.sessions() as session:
+        take(session, Job("source", "source:daily", name="daily"), SEVEN, owner="other")
+    report = world.tick()
+    assert (report.done, report.held) == ((), (("source:daily", SEVEN + LEASE, 0),))
+
+
+def test_a_pause_ends_and_what_a_crash_left_is_settled(world: Installation) -> None:
+    world.subscribe()
+    world.publish("graph networks")
+    world.tick()
+    with world.app.sessions() as session:
+        lost = {"state": "in_flight", "claimed_until": SEVEN + timedelta(minutes=30)}
+        session.execute(update(Delivery).values(**lost))
+        until = SEVEN.date() + 2 * DAY
+        subscribers.pause(session, "ann@example.org", until, now=SEVEN + timedelta(hours=1))
+    for n, mails in ((1, []), (2, [("edition", "sent")])):
+        world.clock.now = SEVEN + n * DAY
+        world.publish(f"robot number {n}")
+        world.tick()
+        assert world.mails() == [("edition", "uncertain"), *mails]
+
+
+def test_stop_lets_nothing_more_begin(one_world: Installation) -> None:
+    one_world.subscribe()
+    assert tick(one_world.app, one_world.clock, stop=lambda: True).done == ()
+    heard: list[str] = []
+
+    def told(report: JobReport) -> None:
+        heard.append(report.job.key)
+
+    report = tick(one_world.app, one_world.clock, stop=lambda: bool(heard), told=told)
+    assert heard == ["source:daily"] == [job.job.key for job in report.done]
+
+
+def test_a_job_ends_between_two_mails_before_its_lease_does(one_world: Installation) -> None:
+    for n in range(4):
+        one_world.subscribe(f"r{n}@example.org")
+    one_world.publish("graph networks")
+
+    def slow() -> datetime:
+        one_world.clock.now += timedelta(minutes=2)
+        return one_world.clock.now
+
+    report = tick(one_world.app, slow)
+    sent = [job.result for job in report.done if job.job.kind == "deliver"]
+    assert len(sent) > 1
+    assert one_world.mails() == [("edition", "sent")] * 4
+
+
+def test_a_source_that_the_settings_no_longer_name_is_refused(one_world: Installation) -> None:
+    with pytest.raises(Unknown, match="no source is named 'gone'"):
+        perform(one_world.app, Job("source", "source:gone", name="gone"), SEVEN)
