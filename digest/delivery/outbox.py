@@ -7,7 +7,7 @@ row that is never sent again by itself: it becomes `uncertain`, for a person to 
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
@@ -36,7 +36,7 @@ class Postage:
 
     links: Links
     settings: MailSettings
-    secret: bytes
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

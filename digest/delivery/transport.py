@@ -55,6 +55,10 @@ class Transport(Protocol):
         """Make one try; the world's faults come back as an Outcome, never as an exception."""
         ...
 
+    async def check(self) -> str:
+        """Try all but a mail: empty if one could leave now, else what is wrong, in one line."""
+        ...
+
     async def __aenter__(self) -> Self:
         """Make ready; does not connect, so that a server that is down defers mail."""
         ...
@@ -79,6 +83,14 @@ class Maildir:
             return _outcome("deferred", "content", None, f"{self.folder}: {error.strerror}")
         return _outcome("sent", "content", None, f"stored in {self.folder}")
 
+    async def check(self) -> str:
+        """Make the folder, and write into it what is at once taken away again."""
+        try:
+            await asyncio.to_thread(self._try_out)
+        except OSError as error:
+            return _fault(error.strerror or str(error))
+        return ""
+
     async def __aenter__(self) -> Self:
         """Nothing is held open."""
         return self
@@ -86,9 +98,17 @@ class Maildir:
     async def __aexit__(self, *error: object) -> None:
         """Nothing is held open."""
 
-    def _store(self, message: WireMessage) -> None:
+    def _try_out(self) -> None:
+        self._make()
+        for name in ("tmp", "new"):
+            tempfile.TemporaryFile(dir=self.folder / name).close()
+
+    def _make(self) -> None:
         for folder in (self.folder, *(self.folder / name for name in ("tmp", "new", "cur"))):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _store(self, message: WireMessage) -> None:
+        self._make()
         name = f"{sha256(message.message_id.encode()).hexdigest()[:32]}.digest"
         new, cur = self.folder / "new", self.folder / "cur"
         # A mail program that has seen a mail moves it to cur/ and appends its flags.
@@ -152,6 +172,25 @@ class Smtp:
                 # Half a dialogue would give the next mail this one's replies.
                 self._connection.close()
                 raise
+
+    async def check(self) -> str:
+        """Connect anew, greet, log in where there is a password, and say goodbye."""
+        smtp = self._connection
+        async with self._one_at_a_time:
+            smtp.close()
+            try:
+                await smtp.connect()
+                if smtp.is_ehlo_or_helo_needed:
+                    await smtp.ehlo()
+                with suppress(SMTPException, OSError):
+                    await smtp.quit()
+            except SMTPResponseException as error:
+                return _fault(f"{error.code} {error.message}")
+            except (SMTPException, OSError) as error:
+                return _fault(str(error) or type(error).__name__)
+            finally:
+                smtp.close()
+        return ""
 
     async def __aenter__(self) -> Self:
         """Connect at the first mail."""
@@ -243,6 +282,10 @@ def _outcome(state: State, stage: Stage, code: int | None, reply: str) -> Outcom
     line = one_line(reply)[:MAX_REPLY]
     enhanced = _ENHANCED.match(line)
     return Outcome(state, stage, code, enhanced and enhanced[0], line)
+
+
+def _fault(said: str) -> str:
+    return one_line(said)[:MAX_REPLY]
 
 
 def _is_loopback(host: str) -> bool:

@@ -98,10 +98,12 @@ class _New:
 class _Facts:
     """What items show and ranking does not know, for a whole shard.
 
-    `papers` and `sources` by paper id, `names` of interests and papers by (is an interest, id).
+    `papers`, `summaries` and `sources` by paper id, `names` of interests and papers by
+    (is an interest, id).
     """
 
     papers: Mapping[int, Paper]
+    summaries: Mapping[int, str]
     sources: Mapping[int, Sequence[str]]
     names: Mapping[tuple[bool, int], str]
 
@@ -316,7 +318,8 @@ def _facts(session: Session, rankings: Sequence[Ranking]) -> _Facts:
     titled = select(Paper.id, Paper.title).where(Paper.id.in_(voted))
     names = {(True, id_): name for id_, name in session.execute(named)}
     names |= {(False, id_): title for id_, title in session.execute(titled)}
-    return _Facts(papers, sources, names)
+    summaries = {id_: summarise(paper.abstract) for id_, paper in papers.items()}
+    return _Facts(papers, summaries, sources, names)
 
 
 def _preview(
@@ -365,7 +368,7 @@ def _item(ranked: RankedPaper, position: int, facts: _Facts, new: _New) -> Editi
         paper_id=paper.id,
         title=paper.title,
         abstract=paper.abstract,
-        summary=summarise(paper.abstract),
+        summary=facts.summaries[paper.id],
         authors=tuple(paper.authors),
         published_on=paper.published_on,
         arxiv_id=paper.arxiv_id,

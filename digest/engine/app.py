@@ -4,7 +4,7 @@ import os
 import secrets
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
@@ -27,7 +27,7 @@ class App:
     settings: Settings
     sessions: Sessions
     links: Links
-    secret: bytes
+    secret: bytes = field(repr=False)
     encoder: Encoder
 
     @property

@@ -106,8 +106,9 @@ def _database(app: App, _now: datetime) -> Iterator[Finding]:
 
 
 def _encoder(app: App, _now: datetime) -> Iterator[Finding]:
+    identity = app.encoder.identity  # tells of missing files before torch is imported
     vector = app.encoder.encode(["a test"])[0]
-    said = f"{app.encoder.identity}, {len(vector)} dimensions"
+    said = f"{identity}, {len(vector)} dimensions"
     if abs(float(np.linalg.norm(vector)) - 1.0) > 1e-3:
         yield Finding("encoder", "fault", f"{said}: not unit vectors", "choose another encoder")
     else:

@@ -63,6 +63,7 @@ def digest(*args: object) -> Done:
         redirect_stdout(StringIO()) as out,
         redirect_stderr(StringIO()) as err,
     ):
+        patch.setattr(sys, "stdin", StringIO())
         patch.setattr(sys, "argv", ["digest", *map(str, args)])
         try:
             main()

@@ -85,7 +85,7 @@ def source(home: Path) -> Path:
 
 
 def test_sources_are_listed_with_how_their_last_run_went(source: Path) -> None:
-    (saved, lost) = done("sources", "list", "--json").json
+    (saved, _lost) = done("sources", "list", "--json").json
     assert (saved["name"], saved["hours"], saved["verdict"]) == ("saved", [5, 12], None)
     (report,) = done("sources", "run", "saved", "--json").json
     assert (report["verdict"], report["problems"]) == ("fresh", [])

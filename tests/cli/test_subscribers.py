@@ -11,7 +11,7 @@ def ada() -> dict[str, object]:
     return row
 
 
-def test_a_subscriber_is_added_active_with_the_defaults_and_their_interests(home: Path) -> None:
+def test_a_subscriber_is_added_active_with_the_defaults_and_their_interests(encoded: Path) -> None:
     said = add_ada("--interest", "sparse retrieval", "--interest", "reranking")
     assert said.out.startswith("ada@example.org: added; the first digest is due at 2")
     assert {name: ada()[name] for name in ("state", "hour", "timezone", "length", "mix")} == {

@@ -109,6 +109,23 @@ class TestEveryOutlet:
         assert (outcome.state, outcome.code) == ("deferred", None)
         assert outcome.reply == one_line(outcome.reply) != ""
 
+    async def test_a_check_finds_nothing_wrong_and_leaves_no_mail(self, outlet: Outlet) -> None:
+        async with outlet.transport as transport:
+            assert [await transport.check() for _ in range(2)] == ["", ""]
+            assert outlet.received() == []
+
+    async def test_a_check_between_mails_does_no_harm(self, outlet: Outlet) -> None:
+        async with outlet.transport as transport:
+            for n in range(2):
+                assert (await transport.send(letter(n))).state == "sent"
+                assert await transport.check() == ""
+        assert len(outlet.received()) == 2
+
+    async def test_a_check_tells_the_world_s_fault_in_one_line(self, blocked: Transport) -> None:
+        async with blocked as transport:
+            said = await transport.check()
+        assert said == one_line(said) != ""
+
 
 class TestMaildir:
     async def test_mail_programs_can_open_it(self, tmp_path: Path) -> None:
@@ -238,6 +255,26 @@ class TestSmtp:
                 assert (outcome.state, outcome.stage, outcome.code) == ("deferred", "connect", 535)
         assert server.n_connections == 2
 
+    @pytest.mark.parametrize(
+        ("answers", "said"),
+        [
+            ({"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "535 5.7.8 wrong\r\n"}, "535 5.7.8"),
+            ({"EHLO": None}, "Unexpected EOF"),
+            ({"QUIT": None}, ""),
+        ],
+    )
+    async def test_a_check_logs_in_and_tells_what_the_server_said(
+        self, answers: dict[str, str | None], said: str
+    ) -> None:
+        answers = {"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "235 in\r\n", **answers}
+        async with (
+            scripted(answers) as server,
+            smtp(server.port, username="me", password="guess") as transport,
+        ):
+            found = await transport.check()
+        assert (said in found, bool(said)) == (True, bool(found))
+        assert {line[:4] for line in server.lines} <= {b"EHLO", b"HELO", b"AUTH", b"QUIT"}
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
@@ -284,6 +321,7 @@ class TestSmtpOverTls:
         tls = {"tls": server_tls} if security == "tls" else {"tls_context": server_tls}
         async with smtp_server(**tls) as inbox, smtp(inbox.port, security) as transport:
             outcome = await transport.send(letter())
+            assert "certificate" in (await transport.check()).lower()
         assert (outcome.state, outcome.stage) == ("deferred", "connect")
         assert "certificate" in outcome.reply.lower()
         assert inbox.received == []

@@ -2,6 +2,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
@@ -29,31 +30,38 @@ def port() -> int:
 @pytest.fixture
 def served(tmp_path: Path, sqlite_url: str, port: int) -> Iterator[Installation]:
     with installed(tmp_path, sqlite_url) as world:
-        web = {"web": WebSettings(host=HOST, port=port)}
-        object.__setattr__(world.app, "settings", world.app.settings.model_copy(update=web))
+        listen_on(world, HOST, port)
         yield world
+
+
+def listen_on(world: Installation, host: str, port: int) -> None:
+    web = {"web": WebSettings(host=host, port=port)}
+    world.app = replace(world.app, settings=world.app.settings.model_copy(update=web))
 
 
 def stopped_by(number: signal.Signals, served: Installation, port: int) -> list[int]:
     """Serve until a signal comes, which is sent when a mail is out and a page was answered."""
     answered: list[int] = []
-    outbox = served.pages.parent / "outbox" / "new"
+    mailed = Event()
+
+    def clock() -> datetime:
+        # Asked before and after each job.
+        if ("edition", "sent") in served.mails():
+            mailed.set()
+        return SEVEN
 
     def visitor() -> None:
         try:
             with urlopen(f"http://{HOST}:{port}/healthz", timeout=10) as answer:
                 answered.append(answer.status)
-            for _ in range(200):
-                if outbox.exists() and list(outbox.iterdir()):
-                    break
-                Event().wait(0.05)
+            mailed.wait(10)
         finally:
             os.kill(os.getpid(), number)
 
     serve(
         served.app,
         create_web(served.app),
-        clock=lambda: SEVEN,
+        clock=clock,
         ready=lambda: Thread(target=visitor).start(),
     )
     return answered
@@ -105,7 +113,6 @@ def test_a_port_in_use_is_said_with_what_to_set(served: Installation, port: int)
 
 
 def test_a_host_that_is_not_ours_is_said_too(served: Installation) -> None:
-    web = {"web": WebSettings(host="192.0.2.1", port=8000)}
-    object.__setattr__(served.app, "settings", served.app.settings.model_copy(update=web))
+    listen_on(served, "192.0.2.1", 8000)
     with pytest.raises(BadSettings, match=r"cannot listen on 192\.0\.2\.1 port 8000"):
         serve(served.app, create_web(served.app))

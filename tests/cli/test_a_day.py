@@ -1,0 +1,159 @@
+"""A day from the command line: read, rank, look, send, and ask why; on both databases."""
+
+import asyncio
+import mailbox
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import KEY, PAGE, add_ada, digest, done, live_a_day, stored
+from tests.delivery.servers import Inbox, smtp_server
+
+ADA = "ada@example.org"
+
+
+def test_one_tick_reads_ranks_and_mails_and_the_next_has_nothing_to_do(
+    on_each_database: Path,
+) -> None:
+    live_a_day()
+    (mail,) = mailbox.Maildir(on_each_database / "outbox", create=False)
+    assert mail["To"] == ADA
+    once = stored()
+    said = done("tick")
+    assert (said.out, said.err) == ("", "Nothing is due.\n")
+    assert done("tick", "--json").json == []
+    assert stored() == once
+
+
+def test_a_tick_tells_what_it_did_as_an_array(encoded: Path) -> None:
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    done("ingest", "page", "page.txt")
+    add_ada()
+    jobs = done("tick", "--json").json
+    assert [job["job"].split(":")[0] for job in jobs] == ["embed", "editions", "deliver"]
+    assert {job["error"] for job in jobs} == {""}
+
+
+def test_a_job_that_fails_is_told_with_status_1_and_tried_later(encoded: Path) -> None:
+    Path("digest.toml").write_text('[[sources]]\nname = "lost"\npath = "nowhere/*.txt"\n')
+    said = digest("tick")
+    assert said.status == 1
+    assert said.err.splitlines()[0].startswith("digest: source:lost: ")
+    assert "source:lost: failed, 1 in a row; not before 2" in said.err
+
+
+def test_a_preview_writes_the_mail_and_stores_nothing(on_each_database: Path) -> None:
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    done("ingest", "page", "page.txt")
+    add_ada("--interest", "retrieval", "--length", "4")
+    rows = done("editions", "preview", ADA, "--folder", "look", "--json").json
+    assert [row["position"] for row in rows] == [1, 2, 3, 4]
+    assert all(row["why"] for row in rows)
+    (html,) = Path("look").glob("preview-ada@example.org-*.html")
+    assert all(row["title"] in html.with_suffix(".txt").read_text() for row in rows[:1])
+    assert html.read_text().lstrip().lower().startswith("<!doctype html")
+    once = stored()
+    assert once["editions"] == once["deliveries"] == []
+    said = done("editions", "preview", ADA, "--date", "2026-11-20", "--folder", "look")
+    assert said.err.endswith("Nothing was stored or sent.\n")
+    assert Path("look/preview-ada@example.org-2026-11-20.html").is_file()
+    assert stored() == once
+
+
+def test_a_preview_opens_in_a_browser_where_there_is_one(
+    day: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    said = done("editions", "preview", ADA, "--open")
+    assert "There is no screen here to show file:///" in said.err
+
+
+def test_an_edition_is_built_once_and_shown(on_each_database: Path) -> None:
+    Path("page.txt").write_text(PAGE, encoding="utf-8")
+    done("ingest", "page", "page.txt")
+    add_ada("--length", "4")
+    assert done("editions", "build", ADA).out == "1 built, 0 with nothing new, 0 not due\n"
+    once = stored()
+    assert done("editions", "build").out == "0 built, 0 with nothing new, 0 not due\n"
+    assert done("editions", "build", ADA).out == "0 built, 0 with nothing new, 1 not due\n"
+    assert stored() == once
+    rows = done("editions", "show", ADA, "--json").json
+    assert len(rows) == 4
+    assert done("editions", "show", ADA, "--json", "--limit", "2").json == rows[:2]
+    dated = done("editions", "show", ADA, "--date", rows[0]["date"]).out
+    assert all(row["title"] in dated for row in rows)
+
+
+def test_mails_that_are_due_are_sent_once(on_each_database: Path) -> None:
+    for name in ("ada", "bob", "cyd"):
+        done("subscribers", "add", f"{name}@example.org", "--ask")
+    assert done("deliver", "--limit", "1", "--json").json == [{"state": "sent", "mails": 1}]
+    assert done("deliver", "--json").json == [{"state": "sent", "mails": 2}]
+    once = stored()
+    assert done("deliver").err == "No mail is due.\n"
+    assert stored() == once
+    box = mailbox.Maildir(on_each_database / "outbox", create=False)
+    assert sorted(mail["To"] for mail in box) == [f"{n}@example.org" for n in ("ada", "bob", "cyd")]
+
+
+def test_why_tells_the_whole_day(on_each_database: Path) -> None:
+    live_a_day()
+    (account,) = done("why", ADA, "--json", "--limit", "2").json
+    assert account["answer"].startswith("The mail was sent.")
+    assert len(account["edition"]["items"]) == 5
+    assert len(account["losers"]) == 2
+    said = done("why", ADA, account["local_date"])
+    assert said.out.startswith(f"{ADA}, {account['local_date']}: The mail was sent.")
+    assert "edition built: 5 of" in said.out
+    assert all(item["title"] in said.out for item in account["edition"]["items"])
+    assert all(loser["title"] in said.out for loser in account["losers"])
+    assert done("why", ADA, "2001-01-01").out.startswith(f"{ADA}, 2001-01-01: No mail: ")
+
+
+def test_postgresql_without_a_secret_key_is_refused(
+    home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIGEST_DATABASE", postgres_url)
+    assert digest("papers", "list").error.startswith("secret_key: must be set with this database")
+    monkeypatch.setenv("DIGEST_SECRET_KEY", KEY)
+    assert done("papers", "list", "--json").json == []
+
+
+@contextmanager
+def _mail_server() -> Iterator[Inbox]:
+    """A real SMTP server on loopback, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    server = smtp_server()
+    inbox = loop.run_until_complete(server.__aenter__())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield inbox
+    finally:
+        inbox.hang_up()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.run_until_complete(server.__aexit__(None, None, None))
+        loop.close()
+
+
+def test_with_a_server_in_the_settings_the_mail_goes_there(
+    encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _mail_server() as inbox:
+        monkeypatch.setenv("DIGEST_SMTP_HOST", "127.0.0.1")
+        monkeypatch.setenv("DIGEST_SMTP_PORT", str(inbox.port))
+        monkeypatch.setenv("DIGEST_SMTP_SECURITY", "none")
+        add_ada("--ask")
+        checked = {row["part"]: row for row in done("doctor", "--json").json}
+        assert checked["mail"]["health"] == "ok"
+        assert done("deliver", "--json").json == [{"state": "sent", "mails": 1}]
+    (wire,) = inbox.received
+    assert message_from_bytes(wire, policy=default)["To"] == ADA
+    assert not Path("outbox").exists()
