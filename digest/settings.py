@@ -78,7 +78,7 @@ def _base_url(text: str) -> str:
 
 def without_password(url: str) -> str:
     """The URL with `***` in the place of its password, to be shown."""
-    url = re.sub(r"(?<=://)([^:/@]*):.*@", r"\1:***@", url)
+    url = re.sub(r"(?s)(?<=://)([^:/@]*):.*@", r"\1:***@", url)
     return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
 
 

@@ -376,7 +376,7 @@ def test_listing_goes_by_address_and_state(sessions: Sessions) -> None:
 
 
 def test_listing_a_state_that_there_is_not_names_those_that_there_are(sessions: Sessions) -> None:
-    with sessions.reading() as session, pytest.raises(BadInput, match="active.*, not 'lost'"):
+    with sessions.reading() as session, pytest.raises(BadInput, match=r"active.*, not 'lost'"):
         subscribers.list_subscribers(session, "lost")
 
 

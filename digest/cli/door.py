@@ -157,7 +157,8 @@ def read_text(file: Path) -> str:
 def write_text(file: Path, text: str) -> None:
     """Write a file, and its folder if need be. Raises BadInput."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.parent.exists():
+            file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise BadInput(f"cannot write {file}: {error.strerror}") from None

@@ -88,7 +88,7 @@ def learned(
     scores = matrix @ (direction / max(float(np.linalg.norm(direction)), 1e-6))
     order = np.argsort(-scores, kind="stable")
     likes = np.zeros(len(recent))
-    likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)**1
+    likes[order[:READ]] = np.maximum(scores[order[:READ]], 0) ** 1
     texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
     return Learned(
         *told,

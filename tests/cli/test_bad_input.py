@@ -88,7 +88,7 @@ def test_a_files_name_cannot_steer_the_terminal(home: Path) -> None:
         (["add", ""], "address: '' is no e-mail address: "),
         (
             ["add", "ada@example.org", "--timezone", "Europe/Berlni"],
-            "timezone: 'Europe/Berlni' is no time zone: an IANA name like Europe/Berlin or UTC; did",
+            "timezone: 'Europe/Berlni' is no time zone: an IANA name like Europe/Berlin or UTC; ",
         ),
         (
             ["add", "ada@example.org", "--hour", "24"],

@@ -193,7 +193,7 @@ class TestNothingNew:
 
     def test_a_quiet_day_between_full_ones_is_empty(self, sessions: Sessions) -> None:
         reader = add_reader(sessions)
-        add_papers(sessions, TOPICS, MONDAY)
+        add_papers(sessions, TOPICS, MONDAY - timedelta(hours=2))
         assert build(sessions, reader, MONDAY).built == 1
         assert build(sessions, reader, MONDAY + DAY).empty == 1
         assert edition(sessions, reader).note == "Nothing new has come in since your last digest."
@@ -233,6 +233,17 @@ class TestWhenItIsFor:
             with sessions.reading() as session:
                 query = select(Delivery.expires_at).where(Delivery.subscriber_id == reader)
                 assert now + life <= session.scalars(query).one() <= MONDAY + life
+
+    def test_a_mail_made_just_before_midnight_outlives_the_next_digest_at_midnight(
+        self, sessions: Sessions
+    ) -> None:
+        reader = add_reader(sessions, hour=0)
+        add_papers(sessions, TOPICS, MONDAY)
+        now = MONDAY + timedelta(hours=16, minutes=50)
+        build(sessions, reader, now)
+        assert next_due_at(sessions, reader) == now + timedelta(minutes=10)
+        with sessions.reading() as session:
+            assert session.scalars(select(Delivery.expires_at)).one() == now + DAY
 
     def test_after_an_outage_one_edition_for_the_last_date_is_made(
         self, sessions: Sessions

@@ -1,0 +1,1 @@
+"""Offline benchmarks: rankers and peers on other people's libraries, replay, and their tables."""

@@ -1,0 +1,128 @@
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from digest import votes
+from digest.profiles.interests import embed_interests, set_interest
+from digest.profiles.learned import Learned, distinctive_words, learned
+from digest.store import Sessions
+from digest.store.tables import VoteValue
+from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
+
+LATER = NOON + timedelta(days=1)
+
+
+def known(sessions: Sessions, who: int, n: int = 5) -> Learned:
+    embed_interests(sessions, ENCODER)
+    with sessions.reading() as session:
+        return learned(session, who, ENCODER.identity, now=LATER, n=n)
+
+
+def tell(sessions: Sessions, who: int, text: str) -> None:
+    with sessions() as session:
+        set_interest(session, who, "told", text, NOON)
+
+
+def cast(sessions: Sessions, who: int, paper: int, value: VoteValue) -> None:
+    with sessions() as session:
+        votes.vote(session, who, paper, value, at=NOON, via="cli")
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_words_and_nearest_papers_are_those_of_the_readers_topic(
+    sessions: Sessions, topic: str
+) -> None:
+    (ada,) = people(sessions, 1)
+    papers = read_page(sessions)
+    tell(sessions, ada, TOPICS[topic])
+    view = known(sessions, ada)
+    assert {near.title for near in view.nearest} < {
+        title for title in papers if title.startswith(topic)
+    }
+    scores = [near.score for near in view.nearest]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score <= 1 + 1e-6 for score in scores)
+    said = set(" ".join(view.words).split())
+    (other,) = set(TOPICS) - {topic}
+    assert len(said & set(TOPICS[topic].split())) >= 3
+    assert not said & {other, *TOPICS[other].split()}
+
+
+def test_votes_are_learned_from_and_shown_newest_first(sessions: Sessions) -> None:
+    (ada, bob), papers = people(sessions, 2), read_page(sessions)
+    cast(sessions, ada, papers["robots paper a"], "up")
+    cast(sessions, ada, papers["proteins paper a"], "down")
+    cast(sessions, bob, papers["proteins paper a"], "up")
+    view = known(sessions, ada)
+    assert {(vote.title, vote.value) for vote in view.votes} == {
+        ("robots paper a", "up"),
+        ("proteins paper a", "down"),
+    }
+    assert view.nearest[0].title == "robots paper a"
+    assert all(near.title.startswith("robots") for near in view.nearest)
+
+
+def test_there_is_nothing_to_learn_from_nothing(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    assert known(sessions, ada) == Learned((), (), (), ())
+    read_page(sessions)
+    assert known(sessions, ada) == Learned((), (), (), ())
+
+
+def test_interests_are_shown_before_there_are_papers(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    tell(sessions, ada, "retrieval")
+    view = known(sessions, ada)
+    assert [told.text for told in view.interests] == ["retrieval"]
+    assert (view.words, view.nearest) == ((), ())
+
+
+def test_no_more_is_shown_than_asked_for(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    read_page(sessions)
+    tell(sessions, ada, TOPICS["robots"])
+    view = known(sessions, ada, n=2)
+    assert (len(view.words), len(view.nearest)) == (2, 2)
+
+
+# Words
+
+TEXTS = [
+    "language models recall answers",
+    "language models forget an answer",
+    "grasping robots",
+    "walking robots",
+]
+
+
+def words(likes: list[float], texts: list[str] = TEXTS, n: int = 10) -> list[str]:
+    return distinctive_words(texts, np.array(likes), n=n)
+
+
+def test_a_pair_stands_for_its_words_and_a_word_for_its_plural() -> None:
+    found = words([1, 1, 0, 0])
+    assert "language models" in found
+    assert not {"language", "models"} & set(found)
+    assert len({"answer", "answers"} & set(found)) <= 1
+
+
+def test_a_text_that_counts_more_has_more_of_the_words() -> None:
+    texts = ["alpha alpha gamma", "alpha gamma", "beta", "beta delta", "epsilon"]
+    assert words([5, 5, 1, 1, 0], texts)[0].startswith("alpha")
+    assert words([1, 1, 5, 5, 0], texts)[0].startswith("beta")
+
+
+@pytest.mark.parametrize(
+    ("likes", "texts"),
+    [
+        ([0.0, 0.0, 0.0, 0.0], TEXTS),
+        ([1.0, 1.0, 1.0, 1.0], TEXTS),
+        ([1.0, 0.0], ["the of and", "a an it"]),
+        ([1.0, 0.0], ["", ""]),
+    ],
+)
+def test_where_nothing_tells_texts_apart_there_are_no_words(
+    likes: list[float], texts: list[str]
+) -> None:
+    assert words(likes, texts) == []
