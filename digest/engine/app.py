@@ -55,13 +55,18 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
 
     Raises BadSettings, ServiceUnreachable or WrongDatabase.
     """
-    sessions = open_database(settings.database)
-    migrate(sessions)
     secret = read_secret(settings)
+    links = Links(settings.base_url, [secret])
+    sessions = open_database(settings.database)
+    try:
+        migrate(sessions)
+    except BaseException:
+        sessions.engine.dispose()
+        raise
     return App(
         settings=settings,
         sessions=sessions,
-        links=Links(settings.base_url, [secret]),
+        links=links,
         secret=secret,
         encoder=encoder or SentenceEncoder(settings.encoder),
     )

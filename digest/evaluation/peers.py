@@ -1,15 +1,15 @@
 """What people use today, rebuilt from its published descriptions, to be measured beside ours.
 
-All read the same vectors or texts of the papers. Where a peer could be read in more than one way,
-the reading that scores better for it on the tuning part was taken; each docstring tells.
+All read the same texts or vectors of the papers (DESIGN.md's encoder, or the one asked for). A
+setting is the published one; where that leaves a choice, the docstring tells which was made.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
@@ -17,45 +17,42 @@ from sklearn.svm import LinearSVC
 from digest.evaluation.protocol import Case, Fold, Ids, Method
 
 F32 = NDArray[np.float32]
+# Cases that are fitted at once: what bounds the memory.
+BATCH = 256
 
 
 class ArxivSanity:
     """arxiv-sanity-lite: a linear SVM on TF-IDF, the liked papers against all others.
 
-    Source: github.com/karpathy/arxiv-sanity-lite, compute.py (features) and send_emails.py
-    (LinearSVC, C=0.01, balanced). Deviations: no author names, the data has none; a library is one
-    tag; the papers to be ranked are not among the negatives it is trained on, as they are there.
+    Source: github.com/karpathy/arxiv-sanity-lite, compute.py for the features (20,000 of 1-2-grams,
+    min_df 5, max_df .1, sublinear), send_emails.py for the SVM (C .01, balanced). As there, the
+    papers to rank are in the database, and so among the others. Deviations: no author names, the
+    data has none; a library is one tag.
     """
 
     name = "arxiv_sanity"
     needs_likes = True
     reads_dislikes = False
 
-    def __init__(self, *, with_candidates: bool = False) -> None:
-        self.with_candidates = with_candidates
-
     def scores(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float64]:
-        """The decision function of one classifier a case."""
+        """Distances from the plane, one SVM a case."""
         features = _tfidf(fold)
-        known, cold = features[fold.known], features[fold.cold]
-        if self.with_candidates:
-            known = features
-        return np.stack([self._decide(fold, case, known, cold) for case in cases])
-
-    def _decide(self, fold: Fold, case: Case, known: csr_matrix, cold: csr_matrix) -> NDArray[np.float64]:
-        is_liked = np.isin(fold.known if not self.with_candidates else np.arange(len(fold.texts)), case.likes)
-        machine = LinearSVC(class_weight="balanced", max_iter=10000, tol=1e-6, C=0.01)
-        decided: NDArray[np.float64] = machine.fit(known, is_liked).decision_function(cold)
-        return decided
+        candidates = features[fold.cold]
+        rows = []
+        for case in cases:
+            is_liked = np.isin(np.arange(len(fold.texts)), case.likes)
+            machine = LinearSVC(class_weight="balanced", max_iter=10_000, tol=1e-6, C=0.01)
+            rows.append(machine.fit(features, is_liked).decision_function(candidates))
+        return np.stack(rows)
 
 
 class ZoteroArxivDaily:
-    """zotero-arxiv-daily: similarity to the library, newest additions first.
+    """zotero-arxiv-daily: similarity to the library, its newest additions first.
 
-    Source: github.com/TideDra/zotero-arxiv-daily, reranker/base.py: the cosine of a candidate with
-    each library paper, weighted by 1 / (1 + log10(rank)), rank 1 being the newest. Deviations: the
-    day a paper was posted stands for the day it was added, which the data does not have; title
-    and abstract are read, not the abstract alone; the encoder is everybody's.
+    Source: github.com/TideDra/zotero-arxiv-daily, reranker/base.py: the cosines with the library's
+    papers, weighted by 1 / (1 + log10(rank)) with rank 1 the last one added. Deviations: the data
+    does not tell when a paper was added, so the day it was posted stands for that; the encoder
+    reads title and abstract, not the abstract alone, which is better for it (RANKING.md, Input).
     """
 
     name = "zotero_arxiv_daily"
@@ -65,129 +62,175 @@ class ZoteroArxivDaily:
     def scores(self, fold: Fold, cases: Sequence[Case]) -> F32:
         """Weighted mean cosines."""
         unit = _unit(fold.embeddings)
-        taste = np.stack([_recent_first(fold, case.likes) @ unit[case.likes] for case in cases])
-        return np.asarray(taste @ unit[fold.cold].T, np.float32)
+        tastes = [_newest_first(fold, case.likes) @ unit[case.likes] for case in cases]
+        return np.stack(tastes) @ unit[fold.cold].T
 
 
 class ScholarInbox:
     """Scholar Inbox: logistic regression on embeddings, against random negatives.
 
-    Source: arXiv 2504.08385, and its authors' evaluation code github.com/GlennAng/msc_thesis
-    (code/logreg): ridge C=0.1; likes weigh together as much as there are samples, negatives S
-    times that, a down-vote V / (1 - V) times a random negative.
+    Source: arXiv 2504.08385, and for its weights the evaluation code of one of its authors,
+    github.com/GlennAng/msc_thesis (code/logreg): at most 5,000 random papers; inverse ridge .1;
+    likes together weigh as much as there are samples, all negatives 5 times that, one down-vote
+    9 times a random negative (S = 5, V = .9). Deviations: that code needs a down-vote, without
+    any the random negatives carry the weight alone; no vectors of research categories, the data
+    has none; no PCA, the default encoder is small enough; all cases are solved at once, to the
+    optimum of scikit-learn's LogisticRegression.
     """
 
     name = "scholar_inbox"
     needs_likes = True
     reads_dislikes = True
-
-    def __init__(self, *, n: int = 5000, c: float = 0.1, s: float = 5.0, v: float = 0.9, center: bool = False, seed: int = 0) -> None:
-        self.n, self.c, self.s, self.v, self.center, self.seed = n, c, s, v, center, seed
+    n_random, inverse_ridge, negative_scale, down_vote_share = 5000, 0.1, 5.0, 0.9
 
     def scores(self, fold: Fold, cases: Sequence[Case]) -> F32:
         """Log-odds of a like."""
-        X = _unit(fold.embeddings)
-        if self.center: X = _unit(X - X[fold.known].mean(0))
-        rng = np.random.default_rng([self.seed, fold.number])
-        pool = np.sort(rng.permutation(fold.known)[: self.n])
-        out = []
-        for start in range(0, len(cases), 256):
-            some = cases[start : start + 256]
-            rows = np.union1d(pool, np.unique(np.concatenate([np.concatenate([c.likes, c.dislikes]) for c in some])))
-            y, w = self._targets(rows, pool, some)
-            W, b = fit_logistic(X[rows], y, w, c=self.c)
-            out.append(W @ X[fold.cold].T + b[:, None])
-        return np.concatenate(out)
+        unit = _unit(fold.embeddings)
+        drawn = np.random.default_rng(fold.number).permutation(fold.known)[: self.n_random]
+        rows = []
+        for start in range(0, len(cases), BATCH):
+            some = cases[start : start + BATCH]
+            papers = np.unique(np.concatenate([drawn, *(c.likes for c in some)]))
+            papers = np.union1d(papers, np.concatenate([c.dislikes for c in some]))
+            is_like, weight = self._samples(some, papers, np.isin(papers, drawn))
+            slope, bias = fit_logistic(unit[papers], is_like, weight, self.inverse_ridge)
+            rows.append(slope @ unit[fold.cold].T + bias[:, None])
+        return np.concatenate(rows)
 
-    def _targets(self, rows, pool, cases):
-        m = len(cases)
-        is_like = np.stack([np.isin(rows, c.likes) for c in cases])
-        is_no = np.stack([np.isin(rows, c.dislikes) for c in cases])
-        is_rand = np.isin(rows, pool)[None] & ~is_like & ~is_no
-        np_, nn, nr = is_like.sum(1), is_no.sum(1), is_rand.sum(1)
-        N = np_ + nn + nr
-        share = np.where(nn > 0, self.v * nn + (1 - self.v) * nr, nr)
-        w = is_like * (N / np_)[:, None]
-        w = w + is_rand * (self.s * N * np.where(nn > 0, 1 - self.v, 1) / share)[:, None]
-        w = w + is_no * (self.s * N * self.v / share)[:, None]
-        return np.where(is_like, 1, -1).astype(np.float32), w.astype(np.float32)
+    def _samples(
+        self, cases: Sequence[Case], papers: Ids, is_drawn: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], F32]:
+        is_like = np.stack([np.isin(papers, case.likes) for case in cases])
+        is_down = np.stack([np.isin(papers, case.dislikes) for case in cases]) & ~is_like
+        is_random = is_drawn & ~is_like & ~is_down
+        likes, downs, randoms = (
+            kind.sum(axis=1, keepdims=True) for kind in (is_like, is_down, is_random)
+        )
+        total = likes + downs + randoms
+        v = np.where(downs > 0, self.down_vote_share, 0.0)
+        negative = self.negative_scale * total / np.maximum(v * downs + (1 - v) * randoms, 1e-9)
+        weight = (
+            is_like * (total / np.maximum(likes, 1))
+            + is_down * (v * negative)
+            + is_random * ((1 - v) * negative)
+        )
+        return is_like, weight.astype(np.float32)
 
 
 class MeanEmbedding:
-    """The cosine with the mean of the likes' vectors; dislikes count minus one half."""
+    """The cosine with the mean vector of the likes, or with the interest where there are none.
+
+    Down-votes weigh one half, which Scholar Inbox's authors found best (RANKING.md, Others).
+    """
 
     name = "mean_embedding"
     needs_likes = False
     reads_dislikes = True
 
     def scores(self, fold: Fold, cases: Sequence[Case]) -> F32:
+        """Cosines, up to a factor a case."""
         unit = _unit(fold.embeddings)
-        taste = np.stack([self._taste(unit, c) for c in cases])
-        return np.asarray(taste @ unit[fold.cold].T, np.float32)
+        return np.stack([self._taste(unit, case) for case in cases]) @ unit[fold.cold].T
 
-    def _taste(self, unit, case):
+    def _taste(self, unit: F32, case: Case) -> F32:
+        taste = np.zeros(unit.shape[1], np.float32)
         if case.interest is not None:
-            return case.interest.vector
-        t = unit[case.likes].mean(0)
-        if len(case.dislikes): t = t - .5 * unit[case.dislikes].mean(0)
-        return t
+            taste += case.interest.vector
+        if len(case.likes):
+            taste += unit[case.likes].mean(axis=0)
+        if len(case.dislikes):
+            taste -= unit[case.dislikes].mean(axis=0) / 2
+        return taste
 
 
 class Random:
-    """Chance."""
+    """Chance: what no knowledge of the reader is worth."""
 
     name = "random"
     needs_likes = False
     reads_dislikes = False
 
-    def scores(self, fold, cases):
-        return np.stack([np.random.default_rng([c.user, fold.number]).random(len(fold.cold)) for c in cases])
+    def scores(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float64]:
+        """Uniform numbers, of another stream for each reader and fold."""
+        return np.stack(
+            [np.random.default_rng([fold.number, c.user]).random(len(fold.cold)) for c in cases]
+        )
 
 
-def fit_logistic(x, y, w, *, c, tol=1e-3, most=1000):
-    """Nesterov with restarts; x (n,d), y,w (m,n)."""
-    n, d = x.shape; m = len(y)
-    x1 = np.concatenate([x, np.ones((n, 1), np.float32)], 1)
-    ridge = np.full(d + 1, 1 / c, np.float32); ridge[-1] = 0
-    # Lipschitz by trace bound: power iteration per user is dear; rows are unit so bound by sum w /4 * lambda
-    v = np.random.default_rng(0).standard_normal((m, d + 1)).astype(np.float32)
-    for _ in range(12):
-        v /= np.linalg.norm(v, axis=1, keepdims=True)
-        v = ((v @ x1.T) * w) @ x1
-    lip = (np.linalg.norm(v, axis=1) * 1.1 / 4 + 1 / c)[:, None].astype(np.float32)
-    b = np.zeros((m, d + 1), np.float32); z = b.copy(); t = np.ones((m, 1), np.float32)
-    yw = y * w
-    first = None
-    for it in range(most):
-        g = -(yw * expit(-y * (z @ x1.T))) @ x1 + ridge * z
-        size = np.abs(g).max(1)
-        if first is None: first = size
-        if (size <= tol * first).all(): break
-        nb = z - g / lip
-        restart = (g * (nb - b)).sum(1, keepdims=True) > 0
-        t = np.where(restart, 1, t); nt = (1 + np.sqrt(1 + 4 * t * t)) / 2
-        z = nb + np.where(restart, 0, (t - 1) / nt) * (nb - b)
-        b, t = nb, nt.astype(np.float32)
-    fit_logistic.its = it
-    return b[:, :-1], b[:, -1]
+def peers() -> list[Method]:
+    """All of them, in the order of tables."""
+    return [ArxivSanity(), ZoteroArxivDaily(), ScholarInbox(), MeanEmbedding(), Random()]
 
 
-def _recent_first(fold: Fold, likes: Ids) -> F32:
-    rank = np.empty(len(likes), np.int64)
-    rank[np.argsort(-fold.days[likes].astype(np.int64), kind="stable")] = np.arange(1, len(likes) + 1)
-    weight = 1 / (1 + np.log10(rank))
+def fit_logistic(
+    x: F32, is_like: NDArray[np.bool_], weight: F32, inverse_ridge: float, *, steps: int = 2000
+) -> tuple[F32, F32]:
+    """Weighted logistic regressions on shared samples `x` (n, d), one a row of `is_like` (m, n).
+
+    Returns slopes (m, d) and biases (m,), which bear no ridge: the minimum of the sum of
+    weight * log-loss + |slope|^2 / (2 inverse_ridge), by accelerated gradients that start again
+    where they overshoot, until the gradient has fallen by five orders.
+    """
+    x = np.concatenate([x, np.ones((len(x), 1), np.float32)], axis=1)
+    sign = np.where(is_like, 1, -1).astype(np.float32)
+    ridge = np.full(x.shape[1], 1 / inverse_ridge, np.float32)
+    ridge[-1] = 0
+    pull = sign * weight
+    steepest = _steepest(x, weight)[:, None] / 4 + ridge[0]
+    at = ahead = np.zeros((len(is_like), x.shape[1]), np.float32)
+    pace = np.ones((len(is_like), 1), np.float32)
+    start = np.inf
+    for step in range(steps):
+        slope = ridge * ahead - (pull * expit(-sign * (ahead @ x.T))) @ x
+        size = np.abs(slope).max(axis=1)
+        start = size if step == 0 else start
+        if (size <= 1e-5 * start).all():
+            break
+        following = ahead - slope / steepest
+        overshot = (slope * (following - at)).sum(axis=1, keepdims=True) > 0
+        pace = np.where(overshot, np.float32(1), pace)
+        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
+        ahead = following + np.where(overshot, 0, (pace - 1) / faster) * (following - at)
+        at, pace = following, faster
+    return at[:, :-1], at[:, -1]
+
+
+def _steepest(x: F32, weight: F32) -> F32:
+    """The largest eigenvalue of x' diag(weight) x for each row of weights, nearly; shape (m,)."""
+    vector = np.ones((len(weight), x.shape[1]), np.float32)
+    length = np.ones(len(weight), np.float32)
+    for _ in range(20):
+        vector = ((vector @ x.T) * weight) @ x
+        length = np.linalg.norm(vector, axis=1)
+        vector /= np.maximum(length, 1e-9)[:, None]
+    # The power method comes from below.
+    return np.asarray(length * 1.05, np.float32)
+
+
+def _newest_first(fold: Fold, likes: Ids) -> F32:
+    order = np.argsort(fold.days[likes], kind="stable")[::-1]
+    weight = np.empty(len(likes))
+    weight[order] = 1 / (1 + np.log10(np.arange(len(likes)) + 1))
     return (weight / weight.sum()).astype(np.float32)
 
 
-def _unit(x):
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
+def _unit(matrix: F32) -> F32:
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.maximum(length, 1e-9), np.float32)
 
 
 @lru_cache(maxsize=1)
-def _tfidf(fold: Fold) -> csr_matrix:
+def _tfidf(fold: Fold) -> Any:
+    """arxiv-sanity-lite's features of all papers: sparse, shape (n, at most 20,000)."""
     vectorizer = TfidfVectorizer(
-        strip_accents="unicode", stop_words="english",
+        strip_accents="unicode",
+        stop_words="english",
         token_pattern=r"(?u)\b[a-zA-Z_][a-zA-Z0-9_]+\b",
-        ngram_range=(1, 2), max_features=20000, sublinear_tf=True, max_df=0.1, min_df=5, dtype=np.float32,
+        ngram_range=(1, 2),
+        max_features=20_000,
+        sublinear_tf=True,
+        max_df=0.1,
+        min_df=5,
+        dtype=np.float32,
     )
-    return vectorizer.fit_transform(fold.texts).tocsr()
+    return vectorizer.fit_transform(fold.texts)

@@ -114,7 +114,7 @@ class TrendingReport:
     papers: int
     counted_again: int
     days_tuned_on: int
-    questions: tuple[Question, ...]
+    questions: dict[str, Question]
 
 
 Scores = dict[str, Floats]
@@ -134,7 +134,7 @@ def evaluate_trending(folder: Path, *, rng: np.random.Generator) -> TrendingRepo
         papers=sum(len(day.papers) for day in days),
         counted_again=sum(p.later is not None for day in days for p in day.papers),
         days_tuned_on=len(days) - len(reported),
-        questions=tuple(ask_all(reported, rng=rng)),
+        questions={question.name: question for question in ask_all(reported, rng=rng)},
     )
 
 
@@ -154,24 +154,19 @@ def fit(days: Sequence[Day]) -> dict[str, float]:
     What is known before any vote goes first (ridge); what grows along with the votes, stars and
     comments, explains only what that leaves. `first` and `fall` are the place's.
     """
-    heat = np.concatenate([_centred(np.log1p(_counts(day))) for day in days])
-    before = np.concatenate(
-        [np.stack([_log_authors(day), _centred(day.record)], 1) for day in days]
+    heat = _over(days, lambda day: np.log1p(_counts(day)))
+    before = _over(
+        days,
+        lambda day: np.nan_to_num(np.log(day.authors), nan=LOG_AUTHORS),
+        lambda day: day.record,
     )
-    along = np.concatenate(
-        [
-            np.stack(
-                [
-                    _centred(np.log1p(np.nan_to_num(day.fact("github_stars")))),
-                    _centred(np.nan_to_num(np.log1p(day.fact("comments")), nan=ONE_COMMENT)),
-                ],
-                axis=1,
-            )
-            for day in days
-        ]
+    along = _over(
+        days,
+        lambda day: np.log1p(np.nan_to_num(day.fact("github_stars"))),
+        lambda day: np.nan_to_num(np.log1p(day.fact("comments")), nan=ONE_COMMENT),
     )
-    first = _ridge(before, heat)
-    second = _ridge(along, heat - before @ first)
+    first = _ridge(before, heat[:, 0])
+    second = _ridge(along, heat[:, 0] - before @ first)
     places = np.concatenate([_places(day) for day in days])
     counts = np.concatenate([_counts(day) for day in days])
     slope, level = np.polyfit(np.log(places), np.log1p(counts), 1)
@@ -185,18 +180,16 @@ def fit(days: Sequence[Day]) -> dict[str, float]:
     }
 
 
-def _ridge(x: Floats, y: Floats) -> Floats:
-    weights: Floats = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
-    return weights
-
-
-def _centred(values: Floats) -> Floats:
-    centred: Floats = values - values.mean()
+def _over(days: Sequence[Day], *columns: Callable[[Day], Floats]) -> Floats:
+    """Columns over all papers, each centred on its day; (n, columns)."""
+    by_day = [np.stack([column(day) for column in columns], axis=1) for day in days]
+    centred: Floats = np.concatenate([values - values.mean(axis=0) for values in by_day])
     return centred
 
 
-def _log_authors(day: Day) -> Floats:
-    return _centred(np.nan_to_num(np.log(day.authors), nan=LOG_AUTHORS))
+def _ridge(x: Floats, y: Floats) -> Floats:
+    weights: Floats = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
+    return weights
 
 
 # --- pages -> days ----------------------------------------------------------------------------
@@ -213,15 +206,15 @@ def read_days(folder: Path) -> list[Day]:
     if not pages:
         raise BadInput(f"{folder} holds no page of the daily-papers API with papers on it")
     first: dict[date, dict[str, Listing]] = {}
-    day_of: dict[str, date] = {}
+    page_of: dict[str, int] = {}
     last: dict[str, int] = {}
-    for day, _, listings in pages:
+    for n, (day, _, listings) in enumerate(pages):
         for listing in listings:
             key = listing.arxiv_id or listing.title.casefold()
-            if key not in day_of:
-                day_of[key] = day
+            if key not in page_of:
+                page_of[key] = n
                 first.setdefault(day, {})[key] = listing
-            elif listing.upvotes is not None and listing is not first[day_of[key]].get(key):
+            elif listing.upvotes is not None and n != page_of[key]:
                 last[key] = listing.upvotes
     days: list[Day] = []
     for day, listed in first.items():

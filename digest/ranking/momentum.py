@@ -80,8 +80,8 @@ def momentum(papers: Standing, *, approval: float = 0.5) -> Floats:
 
 
 def share_in(hours: Floats | float) -> Floats:
-    """The share of a paper's final upvotes that is in by then; (n,)."""
-    share: Floats = 1.0 - 0.5 ** (np.maximum(_or(hours, EARLY), 0.0) / HALF_LIFE)
+    """The share of a paper's final upvotes that is in by then, and no less than after one; (n,)."""
+    share: Floats = 1.0 - 0.5 ** (np.maximum(_or(hours, EARLY), 1.0) / HALF_LIFE)
     return share
 
 
@@ -142,8 +142,9 @@ def _expected(papers: Standing) -> Floats:
 
 def _odds(ups: Floats | float, downs: Floats | float, approval: float) -> Floats:
     """Our readers' odds against the mean ones: the mean of a Beta posterior, in odds."""
-    odds: Floats = (PATIENCE * approval + ups) / (PATIENCE * (1.0 - approval) + downs)
-    return odds * (1.0 - approval) / approval
+    odds = np.divide(PATIENCE * approval + ups, PATIENCE * (1.0 - approval) + downs)
+    relative: Floats = odds * (1.0 - approval) / approval
+    return relative
 
 
 def _or(values: Floats | float, other: Floats | float) -> Floats:

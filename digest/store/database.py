@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
-from digest.errors import BadSettings, ServiceUnreachable
+from digest.errors import BadSettings, ServiceUnreachable, WrongDatabase
+from digest.settings import without_password
 from digest.store.tables import Base
 
 _READ_ONLY = "digest_read_only"
@@ -34,14 +35,14 @@ class Sessions:
 
     @contextmanager
     def __call__(self) -> Iterator[Session]:
-        """One writing transaction."""
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        """One writing transaction. Raises ServiceUnreachable where the database is gone or busy."""
+        with _answered(), Session(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """One reading transaction, rolled back at its end."""
-        with Session(self._readers, expire_on_commit=False) as session:
+        """One reading transaction, rolled back at its end. Raises ServiceUnreachable."""
+        with _answered(), Session(self._readers, expire_on_commit=False) as session:
             yield session
 
 
@@ -51,7 +52,7 @@ def open_database(url: str) -> Sessions:
         parsed = make_url(url)
     except ArgumentError:
         raise BadSettings(
-            f"database: {url!r} is no database URL like sqlite:///digest.db"
+            f"database: {without_password(url)!r} is no database URL like sqlite:///digest.db"
         ) from None
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(parsed, connect_args={"timeout": 30})
@@ -67,11 +68,28 @@ def open_database(url: str) -> Sessions:
         raise BadSettings(f"database: {parsed.drivername!r} is neither sqlite nor postgresql")
     try:
         engine.connect().close()
-    except OperationalError as error:
-        said = str(error.orig).strip().splitlines()[0]
+    except DatabaseError as error:
+        engine.dispose()
         shown = engine.url.render_as_string(hide_password=True)
-        raise ServiceUnreachable(f"cannot open the database {shown}: {said}") from None
+        if isinstance(error, OperationalError):
+            raise ServiceUnreachable(f"cannot open the database {shown}: {_said(error)}") from None
+        raise WrongDatabase(f"{shown} is no database of Digest: {_said(error)}") from None
     return Sessions(engine)
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        # To write where one may only read is a fault of ours, not of the database.
+        if "readonly" in str(error.orig):
+            raise
+        raise ServiceUnreachable(f"the database did not answer: {_said(error)}") from error
+
+
+def _said(error: DatabaseError) -> str:
+    return str(error.orig).strip().splitlines()[0]
 
 
 def insert(session: Session, table: type[Base]) -> Any:

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,6 +48,18 @@ def test_another_programs_database_is_refused(tmp_path) -> None:
     with pytest.raises(WrongDatabase, match="another program"):
         migrate(sessions)
     sessions.engine.dispose()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "digest.db").write_bytes(b"not a database at all, but long enough to be read " * 9)
+    with pytest.raises(WrongDatabase, match="no database of Digest"):
+        open_database(f"sqlite:///{tmp_path / 'digest.db'}")
+
+
+def test_a_mistyped_url_hides_its_password() -> None:
+    with pytest.raises(BadSettings, match="no database URL") as refusal:
+        open_database("nonsense ://ada:secret@host/db")
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_reading_session_cannot_write(sessions: Sessions) -> None:
