@@ -22,6 +22,7 @@ from digest.cli.door import (
     show,
     status,
 )
+from digest.errors import BadInput
 from digest.papers.catalog import find_paper
 from digest.profiles.exchange import export_profile, import_profile, reset_profile
 from digest.profiles.interests import (
@@ -31,6 +32,9 @@ from digest.profiles.interests import (
     set_interest,
 )
 from digest.profiles.learned import RECENT, learned
+from digest.profiles.mutes import MuteView, mutes_of
+from digest.profiles.mutes import mute as mute_one
+from digest.profiles.mutes import unmute as unmute_one
 from digest.store.tables import VoteValue
 from digest.subscribers import find
 
@@ -39,7 +43,7 @@ app = typer.Typer(no_args_is_help=True, help="What subscribers told us and what 
 
 @app.command("show", epilog="Example: digest profiles show ada@example.org")
 def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Limit = 10) -> None:
-    """Show interests, votes, and what the profile has learned, in words and nearest papers."""
+    """Show interests, votes, mutes, and what was learned, in words and nearest papers."""
     with opened(ctx) as digest:
         with status("Embedding"):
             embed_interests(digest.sessions, digest.encoder)
@@ -47,8 +51,10 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Li
             who = find(session, address)
             n = limit or RECENT
             known = learned(session, who.id, digest.encoder.identity, now=now(), n=n)
+            muted = mutes_of(session, who.id)
     if as_json:
-        print_json([{"address": who.address, **asdict(known)}])
+        mutes = [asdict(view) for view in muted]
+        print_json([{"address": who.address, **asdict(known), "mutes": mutes}])
         return
     say(f"{who.address}\n\nInterests\n")
     columns: Columns = {
@@ -59,6 +65,8 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Li
     say("\nVotes\n")
     columns = {"at (UTC)": "at", "vote": "value", "id": "paper_id", "paper": "title"}
     show(known.votes, columns, as_json=False, limit=limit, empty="None yet.")
+    say("\nMuted\n")
+    show(muted, {"what": "kind", "text": "text"}, as_json=False, empty="Nothing.")
     say(f"\nLearned: {', '.join(known.words) or 'nothing yet'}\n\nNearest papers\n")
     columns = {"cosine": "score", "id": "paper_id", "paper": "title"}
     show(known.nearest, columns, as_json=False, empty="None yet.")
@@ -96,6 +104,67 @@ def remove_interest_(
     say(f"{who.address}: interest {name!r} {said}; there are: {left}")
 
 
+Words = Annotated[
+    list[str] | None,
+    typer.Option("--word", help="A whole word or phrase of title or abstract; may be given again."),
+]
+Authors = Annotated[list[str] | None, typer.Option("--author", help="A name; may be given again.")]
+Categories = Annotated[
+    list[str] | None,
+    typer.Option("--category", help="Like cs.CL, or cs for all of cs; may be given again."),
+]
+
+
+@app.command(epilog="Example: digest profiles mute ada@example.org --word GAN --author 'A. Turing'")
+def mute(
+    ctx: typer.Context,
+    address: Address,
+    word: Words = None,
+    author: Authors = None,
+    category: Categories = None,
+) -> None:
+    """Never show a subscriber papers with these words, by these authors, in these categories."""
+    named = _named(word, author, category)
+    with opened(ctx) as digest, digest.sessions() as session:
+        who, at = find(session, address), now()
+        new = [mute_one(session, who.id, one.kind, one.text, at) for one in named]
+    for one, is_new in zip(named, new, strict=True):
+        said = "is muted" if is_new else "was muted already"
+        say(f"{who.address}: {one.kind} {one.text!r} {said}")
+
+
+@app.command(epilog="Example: digest profiles unmute ada@example.org --word GAN")
+def unmute(
+    ctx: typer.Context,
+    address: Address,
+    word: Words = None,
+    author: Authors = None,
+    category: Categories = None,
+) -> None:
+    """Take back what was muted."""
+    named = _named(word, author, category)
+    with opened(ctx) as digest, digest.sessions() as session:
+        who = find(session, address)
+        gone = [unmute_one(session, who.id, one.kind, one.text) for one in named]
+        left = mutes_of(session, who.id)
+    for one, was in zip(named, gone, strict=True):
+        said = "is not muted any more" if was else "was not muted"
+        say(f"{who.address}: {one.kind} {one.text!r} {said}")
+    muted = ", ".join(f"{one.kind} {one.text!r}" for one in left) or "nothing"
+    say(f"{who.address}: muted now: {muted}")
+
+
+def _named(
+    words: list[str] | None, authors: list[str] | None, categories: list[str] | None
+) -> list[MuteView]:
+    named = [MuteView("word", text) for text in words or ()]
+    named += [MuteView("author", text) for text in authors or ()]
+    named += [MuteView("category", text) for text in categories or ()]
+    if not named:
+        raise BadInput("nothing is named: give --word, --author or --category")
+    return named
+
+
 class _Say(StrEnum):
     UP, DOWN, SAVED, NONE = "up", "down", "saved", "none"
 
@@ -124,20 +193,21 @@ def reset(
     address: Address,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Forget a subscriber's interests and votes."""
+    """Forget a subscriber's interests, votes and mutes."""
     with opened(ctx) as digest:
         with digest.sessions.reading() as session:
             who = find(session, address)
         if not yes:
-            typer.confirm(f"Forget every interest and vote of {who.address}?", abort=True)
+            typer.confirm(f"Forget every interest, vote and mute of {who.address}?", abort=True)
         with digest.sessions() as session:
             gone = reset_profile(session, who.id)
-    say(f"{who.address}: {gone['interests']} interests and {gone['votes']} votes forgotten")
+    said = ", ".join(f"{n} {what}" for what, n in gone.items())
+    say(f"{who.address}: {said} forgotten")
 
 
 @app.command(epilog="Example: digest profiles export ada@example.org > ada.json")
 def export(ctx: typer.Context, address: Address) -> None:
-    """Print interests and votes as JSON, for profiles import."""
+    """Print interests, votes and mutes as JSON, for profiles import."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
         print_json(export_profile(session, find(session, address).id))
 
@@ -148,11 +218,12 @@ def import_(
     address: Address,
     file: Annotated[Path, typer.Argument(help="What profiles export printed.")],
 ) -> None:
-    """Add the interests and votes of a file; votes on papers not stored here are told of."""
+    """Add what a file holds; votes on papers not stored here are told of."""
     text = read_text(file)
     with opened(ctx) as digest, digest.sessions() as session:
         who = find(session, address)
         report = import_profile(session, who.id, text, now=now())
-    say(f"{who.address}: {report.interests} interests, {report.votes} votes")
+    counts = f"{report.interests} interests, {report.votes} votes, {report.mutes} mutes"
+    say(f"{who.address}: {counts}")
     for title in report.unknown:
         note(f"Not stored here: {title}")

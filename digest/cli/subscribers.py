@@ -56,6 +56,10 @@ def add(
     mix: Annotated[
         str | None, typer.Option(help="0: only what is trending, 1: only what is theirs.")
     ] = None,
+    min_probability: Annotated[
+        str | None,
+        typer.Option(help="Only papers at least so likely to be voted up, 0 to 1; none: off."),
+    ] = None,
     ask: Annotated[
         bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")
     ] = False,
@@ -68,6 +72,7 @@ def add(
         "frequency": frequency,
         "length": length,
         "mix": mix,
+        "min_probability": min_probability,
         "interest": "\n".join(interest or []),
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -117,6 +122,9 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
             "next": who.next_due_at and f"{shown_time(who.next_due_at)} UTC",
             "papers": f"at most {who.length}",
             "mix": f"{who.mix:.0%} theirs, {1 - who.mix:.0%} trending",
+            "likely": None
+            if who.min_probability is None
+            else f"at least {who.min_probability:.0%}",
             "asked": f"{shown_time(who.created_at)} UTC",
             "confirmed": who.confirmed_at and f"{shown_time(who.confirmed_at)} UTC",
         }

@@ -3,29 +3,26 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Exists, Select, delete, exists, func, select, union
 from sqlalchemy.orm import Session
 
 from digest.editions.edition import Edition, EditionItem, Reason, freeze
+from digest.editions.outcomes import calibration_of
 from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.papers.embedding import vectors_of
+from digest.papers.identity import text_of
 from digest.papers.momentum import Momentum, momenta
 from digest.papers.summary import summarise
-from digest.profiles.signals import background, signals_of
+from digest.profiles.ground import Ground, ground_of
+from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.rank import rank
-from digest.ranking.types import (
-    Candidates,
-    RankedPaper,
-    Ranking,
-    RunnerUp,
-    Share,
-    Vectors,
-    Wish,
-)
+from digest.ranking.types import Candidates, RankedPaper, Ranking, RunnerUp, Share, Wishes
 from digest.store import Sessions, insert
 from digest.store.deliveries import LIFE, queue
 from digest.store.tables import (
@@ -71,6 +68,15 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class _Wish:
+    """How long an edition a subscriber asked for, how personal, and how surely theirs."""
+
+    length: int
+    mix: float
+    min_probability: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Order:
     """One edition to make: for whom, for which date, from what time on papers are new.
 
@@ -82,7 +88,7 @@ class _Order:
     local_date: date
     last: datetime | None
     since: datetime
-    wish: Wish
+    wish: _Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +171,7 @@ def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> l
 
 def _order(row: Subscriber, local_date: date, last: datetime | None, now: datetime) -> _Order:
     since = last - OVERLAP if last else now - FIRST_WINDOW
-    return _Order(row.id, local_date, last, since, Wish(row.length, row.mix))
+    return _Order(row.id, local_date, last, since, _Wish(row.length, row.mix, 0.0))
 
 
 def _date_of(row: Subscriber, now: datetime) -> date:
@@ -197,23 +203,23 @@ def _has_papers() -> Exists:
 def _previews(
     session: Session, orders: Sequence[_Order], encoder: str, *, now: datetime
 ) -> list[Preview]:
-    centre = background(session, encoder, now=now) if orders else None
-    if centre is None:
+    ground = ground_of(session, encoder, now=now) if orders else None
+    if ground is None:
         return [_preview(order, Ranking((), ()), (), 0, known=False, now=now) for order in orders]
     owners = [order.subscriber_id for order in orders]
     since = min(order.since for order in orders)
-    new = _new_papers(session, since, encoder, d=len(centre), now=now)
+    new = _new_papers(session, since, encoder, ground, now=now)
     had = _had(session, owners, since, now)
-    profiles = fit_profiles(signals_of(session, owners, encoder, now=now), centre, now=now)
-    rankings = rank(
+    profiles = fit_profiles(signals_of(session, owners, encoder, ground, now=now), ground.space)
+    ranked = rank(
         profiles,
         new.candidates,
-        [order.wish for order in orders],
-        seen=[
-            had[order.subscriber_id] | {id_ for id_, at in new.at.items() if at <= order.since}
-            for order in orders
-        ],
+        _wishes(orders),
+        free=_free(orders, new, had),
+        draws=np.array([_draw(order) for order in orders], np.float32),
+        calibration=calibration_of(session, now=now),
     )
+    rankings = [ranked.of(i) for i in range(len(orders))]
     facts = _facts(session, rankings)
     return [
         _preview(
@@ -224,30 +230,58 @@ def _previews(
                 for position, ranked in enumerate(ranking.chosen, 1)
             ),
             _count(order, new, had[order.subscriber_id]),
-            known=bool(profile.signals),
+            known=bool(known),
             now=now,
         )
-        for order, ranking, profile in zip(orders, rankings, profiles.profiles, strict=True)
+        for order, ranking, known in zip(orders, rankings, profiles.known, strict=True)
     ]
 
 
-def _new_papers(session: Session, since: datetime, encoder: str, *, d: int, now: datetime) -> _New:
+def _wishes(orders: Sequence[_Order]) -> Wishes:
+    return Wishes(
+        n=np.array([order.wish.length for order in orders], np.int64),
+        mix=np.array([order.wish.mix for order in orders], np.float32),
+        min_probability=np.array([order.wish.min_probability for order in orders], np.float32),
+    )
+
+
+def _draw(order: _Order) -> float:
+    """A number from 0 to 1 that is a subscriber's for the day, in whatever shard they stand."""
+    drawn = blake2b(f"{order.subscriber_id} {order.local_date}".encode(), digest_size=4)
+    return int.from_bytes(drawn.digest()) / 2**32
+
+
+def _free(orders: Sequence[_Order], new: _New, had: Mapping[int, set[int]]) -> NDArray[np.bool_]:
+    """What may be shown to whom, shape (orders, candidates): new to them, and not muted."""
+    ids = new.candidates.ids.tolist()
+    at = np.array([new.at[id_].timestamp() for id_ in ids])
+    since = np.array([order.since.timestamp() for order in orders])
+    free: NDArray[np.bool_] = at[None, :] > since[:, None]
+    place = {id_: i for i, id_ in enumerate(ids)}
+    for row, order in enumerate(orders):
+        free[row, [place[id_] for id_ in had[order.subscriber_id] if id_ in place]] = False
+    return free
+
+
+def _new_papers(
+    session: Session, since: datetime, encoder: str, ground: Ground, *, now: datetime
+) -> _New:
     rows = session.execute(_ready(since, now)).all()
-    vectors = vectors_of(session, encoder, (row.text_hash for row in rows))
-    # One vector that went wrong must not keep the others from being ranked.
-    usable = {
-        hash_: vector
-        for hash_, vector in vectors.items()
-        if vector.shape == (d,) and np.isfinite(vector).all()
-    }
-    rows = [row for row in rows if row.text_hash in usable]
+    texts = {row.text_hash: text_of(row.title, row.abstract) for row in rows}
+    vectors = vectors_of(session, encoder, texts)
+    points = ground.points(vectors, texts)
+    rows = [row for row in rows if row.text_hash in points]
     ids = [row.id for row in rows]
     moving = momenta(session, ids, now)
-    matrix = np.array([usable[row.text_hash] for row in rows], np.float32).reshape(-1, d)
+    d = len(ground.space.spectrum)
     return _New(
         candidates=Candidates(
-            Vectors(np.array(ids, np.int64), matrix, encoder),
-            np.array([moving[id_].score for id_ in ids]),
+            ids=np.array(ids, np.int64),
+            points=np.array([points[row.text_hash] for row in rows], np.float32).reshape(-1, d),
+            vectors=np.array([vectors[row.text_hash] for row in rows], np.float32).reshape(
+                -1, ground.d
+            ),
+            momentum=np.array([moving[id_].score for id_ in ids], np.float32),
         ),
         at={row.id: max(filter(None, (row.ready_at, row.listed_at))) for row in rows},
         momenta=moving,
@@ -263,7 +297,14 @@ def _ready(since: datetime, now: datetime) -> Select[Any]:
         .subquery()
     )
     return (
-        select(Paper.id, Paper.text_hash, Paper.ready_at, listed.c.at.label("listed_at"))
+        select(
+            Paper.id,
+            Paper.text_hash,
+            Paper.title,
+            Paper.abstract,
+            Paper.ready_at,
+            listed.c.at.label("listed_at"),
+        )
         .outerjoin(listed, listed.c.paper_id == Paper.id)
         .where(Paper.ready_at <= now, (Paper.ready_at > since) | listed.c.at.is_not(None))
         .order_by(Paper.id)
@@ -391,6 +432,8 @@ def _reason(
     share: Share, names: Mapping[tuple[bool, int], str], momentum: Momentum
 ) -> Reason | None:
     """What a share says to its reader; None where they took the interest back a moment ago."""
+    if share.kind == "exploration":
+        return Reason("exploration", share.part)
     if share.kind == "trending":
         kind = "resurfaced" if momentum.resurfaced else "trending"
         return Reason(kind, share.part, upvotes=momentum.upvotes, pages=momentum.pages)

@@ -73,9 +73,7 @@ def _hash(text: str) -> str:
 
 def _read(file: Path) -> dict[str, NDArray[np.float32]]:
     try:
-        with np.load(file) as kept:
+        with file.open("rb") as opened, np.load(opened) as kept:
             return dict(zip(kept["keys"].tolist(), kept["vectors"], strict=True))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         return {}

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from digest.errors import BadInput
 from digest.evaluation.protocol import Case, Fold, Ids, Method
 
 F32 = NDArray[np.float32]
+_WORD = r"(?u)\b[a-zA-Z_][a-zA-Z0-9_]+\b"
 # Cases that are fitted at once: what bounds the memory.
 BATCH = 256
 
@@ -176,12 +177,15 @@ def fit_logistic(
     ridge = np.full(x.shape[1], 1 / inverse_ridge, np.float32)
     ridge[-1] = 0
     pull = sign * weight
+    half = np.float32(0.5)
     steepest = _steepest(x, weight)[:, None] / 4 + ridge[0]
-    at = ahead = np.zeros((len(is_like), x.shape[1]), np.float32)
+    at: F32 = np.zeros((len(is_like), x.shape[1]), np.float32)
+    ahead = at
     pace = np.ones((len(is_like), 1), np.float32)
     start = np.inf
     for step in range(steps):
-        slope = ridge * ahead - (pull * expit(-sign * (ahead @ x.T))) @ x
+        missed = half - half * np.tanh(half * sign * (ahead @ x.T))
+        slope = ridge * ahead - (pull * missed) @ x
         size = np.abs(slope).max(axis=1)
         start = size if step == 0 else start
         if (size <= 1e-5 * start).all():
@@ -189,8 +193,9 @@ def fit_logistic(
         following = ahead - slope / steepest
         overshot = (slope * (following - at)).sum(axis=1, keepdims=True) > 0
         pace = np.where(overshot, np.float32(1), pace)
-        faster = (1 + np.sqrt(1 + 4 * pace**2)) / 2
-        ahead = following + np.where(overshot, 0, (pace - 1) / faster) * (following - at)
+        faster = half + np.sqrt(half**2 + pace**2)
+        swing = np.where(overshot, np.float32(0), (pace - 1) / faster)
+        ahead = following + swing * (following - at)
         at, pace = following, faster
     return at[:, :-1], at[:, -1]
 
@@ -198,20 +203,19 @@ def fit_logistic(
 def _steepest(x: F32, weight: F32) -> F32:
     """The largest eigenvalue of x' diag(weight) x for each row of weights, nearly; shape (m,)."""
     vector = np.ones((len(weight), x.shape[1]), np.float32)
-    length = np.ones(len(weight), np.float32)
     for _ in range(20):
-        vector = ((vector @ x.T) * weight) @ x
-        length = np.linalg.norm(vector, axis=1)
+        vector = np.asarray(((vector @ x.T) * weight) @ x, np.float32)
+        length = np.asarray(np.linalg.norm(vector, axis=1), np.float32)
         vector /= np.maximum(length, 1e-9)[:, None]
     # The power method comes from below.
-    return np.asarray(length * 1.05, np.float32)
+    return length * np.float32(1.05)
 
 
 def _newest_first(fold: Fold, likes: Ids) -> F32:
     order = np.argsort(fold.days[likes], kind="stable")[::-1]
     weight = np.empty(len(likes))
     weight[order] = 1 / (1 + np.log10(np.arange(len(likes)) + 1))
-    return (weight / weight.sum()).astype(np.float32)
+    return np.asarray(weight / weight.sum(), np.float32)
 
 
 def _unit(matrix: F32) -> F32:
@@ -221,11 +225,14 @@ def _unit(matrix: F32) -> F32:
 
 @lru_cache(maxsize=1)
 def _tfidf(fold: Fold) -> Any:
-    """arxiv-sanity-lite's features of all papers: sparse, shape (n, at most 20,000)."""
+    """arxiv-sanity-lite's features of all papers: sparse, shape (n, at most 20,000).
+
+    Raises BadInput where too few papers share words.
+    """
     vectorizer = TfidfVectorizer(
         strip_accents="unicode",
         stop_words="english",
-        token_pattern=r"(?u)\b[a-zA-Z_][a-zA-Z0-9_]+\b",
+        token_pattern=_WORD,
         ngram_range=(1, 2),
         max_features=20_000,
         sublinear_tf=True,
@@ -233,4 +240,9 @@ def _tfidf(fold: Fold) -> Any:
         min_df=5,
         dtype=np.float32,
     )
-    return vectorizer.fit_transform(fold.texts)
+    try:
+        return vectorizer.fit_transform(fold.texts)
+    except ValueError:
+        raise BadInput(
+            "arxiv_sanity: needs words that at least 5 papers and at most a tenth of them have"
+        ) from None

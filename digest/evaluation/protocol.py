@@ -7,7 +7,7 @@ anything was measured; methods are in `peers` and `ours`, and `ranking` runs the
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -43,7 +43,7 @@ _NONE: Ids = np.zeros(0, np.int64)
 
 
 class _Line(BaseModel):
-    model_config = ConfigDict(frozen=True, strict=False)
+    model_config = ConfigDict(frozen=True)
 
 
 class Paper(_Line):
@@ -182,14 +182,16 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Round:
-    """The cases of one kind on one fold; `wanted` are the cold papers of each, as columns.
+    """The cases of one kind on one fold, and what methods must not see of them.
 
-    `wanted` is kept apart from the cases, which methods see.
+    `readers` int64 (m,) are the rows of the cases' users among the fold's libraries, `wanted` the
+    cold papers that each likes, as columns of `fold.cold`.
     """
 
     fold: Fold
     kind: str
     cases: tuple[Case, ...]
+    readers: Ids
     wanted: tuple[Ids, ...]
 
 
@@ -206,6 +208,14 @@ def time_fold(collection: Collection, embeddings: NDArray[np.float32]) -> Fold:
     """The papers posted last are cold."""
     order = np.argsort(_days(collection), kind="stable")
     return _fold(collection, embeddings, 0, np.sort(order[int(TIME_KNOWN * len(order)) :]))
+
+
+def narrowed(fold: Fold, known: Ids, cold: Ids) -> Fold:
+    """The fold as it was when only `known` (a part of its known papers) was; `cold` come next."""
+    is_known = np.zeros(len(fold.texts), bool)
+    is_known[known] = True
+    libraries = tuple(likes[is_known[likes]] for likes in fold.libraries)
+    return replace(fold, known=np.sort(known), cold=np.sort(cold), libraries=libraries)
 
 
 def rounds(
@@ -244,7 +254,8 @@ def rounds(
             for row, (i, likes, text, _) in enumerate(asked)
         )
         if cases:
-            yield Round(fold, kind, cases, tuple(wanted for _, _, _, wanted in asked))
+            readers = np.array([i for i, _, _, _ in asked], np.int64)
+            yield Round(fold, kind, cases, readers, tuple(wanted for _, _, _, wanted in asked))
 
 
 def marks(
@@ -295,9 +306,7 @@ def mean_and_error(
     return mean, spread / len(values)
 
 
-def _fold(
-    collection: Collection, embeddings: NDArray[np.float32], number: int, cold: Ids
-) -> Fold:
+def _fold(collection: Collection, embeddings: NDArray[np.float32], number: int, cold: Ids) -> Fold:
     is_cold = np.zeros(len(collection.papers), bool)
     is_cold[cold] = True
     return Fold(

@@ -11,6 +11,7 @@ so it is half invented: it tells about noise, not about how fast papers gather v
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 from math import ceil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digest.errors import BadInput, UnreadablePage
+from digest.papers.momentum import RECORD, WINDOW
 from digest.ranking.momentum import (
     HALF_LIFE,
     LOG_AUTHORS,
@@ -78,21 +80,21 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean over days and its standard error; None of less than one day, of less than two."""
-
-    mean: float | None
-    se: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Marks:
-    """How one order of the papers did, and how much better the digest's did on the same days."""
+    """How one order of the papers did: means over days, with standard errors (None of one day).
 
-    precision: Estimate
-    average_precision: Estimate
-    digest_gains_precision: Estimate
-    digest_gains_average_precision: Estimate
+    Precision is that of the top tenth. A lead is that of the digest over this order, on the same
+    days.
+    """
+
+    precision: float
+    precision_se: float | None
+    average_precision: float
+    average_precision_se: float | None
+    lead: float
+    lead_se: float | None
+    average_precision_lead: float
+    average_precision_lead_se: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ class TrendingReport:
 
     days: int
     papers: int
+    unreadable: int
     counted_again: int
     days_tuned_on: int
     questions: dict[str, Question]
@@ -127,11 +130,12 @@ def evaluate_trending(folder: Path, *, rng: np.random.Generator) -> TrendingRepo
 
     Raises BadInput where there is no page.
     """
-    days = read_days(folder)
+    days, unreadable = read_days(folder)
     reported = [day for day in days if not day.is_tuned]
     return TrendingReport(
         days=len(days),
         papers=sum(len(day.papers) for day in days),
+        unreadable=unreadable,
         counted_again=sum(p.later is not None for day in days for p in day.papers),
         days_tuned_on=len(days) - len(reported),
         questions={question.name: question for question in ask_all(reported, rng=rng)},
@@ -182,27 +186,36 @@ def fit(days: Sequence[Day]) -> dict[str, float]:
 
 def _over(days: Sequence[Day], *columns: Callable[[Day], Floats]) -> Floats:
     """Columns over all papers, each centred on its day; (n, columns)."""
-    by_day = [np.stack([column(day) for column in columns], axis=1) for day in days]
-    centred: Floats = np.concatenate([values - values.mean(axis=0) for values in by_day])
-    return centred
+    by_day: list[Floats] = [np.stack([column(day) for column in columns], axis=1) for day in days]
+    return np.concatenate([np.subtract(x, x.mean(axis=0), dtype=np.float64) for x in by_day])
 
 
 def _ridge(x: Floats, y: Floats) -> Floats:
-    weights: Floats = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
-    return weights
+    return np.asarray(np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y), np.float64)
 
 
 # --- pages -> days ----------------------------------------------------------------------------
 
 
-def read_days(folder: Path) -> list[Day]:
-    """The days of a folder, in order; of pages of one day, the name settles which is later.
+def read_days(folder: Path) -> tuple[list[Day], int]:
+    """The days of a folder, in order, and how many files are no page.
 
-    A paper is of the day of the first page that shows it. Raises BadInput.
+    A paper is of the day of the first page that shows it; of pages of one day, the name settles
+    which is later. Raises BadInput where there is no page.
     """
-    pages = sorted(
-        (page for file in _files(folder) if (page := _read(file))), key=lambda page: page[:2]
-    )
+    if not folder.is_dir():
+        raise BadInput(f"{folder} is no folder")
+    pages: list[tuple[date, str, list[Listing]]] = []
+    unreadable = 0
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            listings = HuggingFaceDaily().read(file.read_bytes(), date.min)
+        except UnreadablePage:
+            unreadable += 1
+            continue
+        if day := _day(file, listings):
+            pages.append((day, file.stem, listings))
+    pages.sort(key=lambda page: page[:2])
     if not pages:
         raise BadInput(f"{folder} holds no page of the daily-papers API with papers on it")
     first: dict[date, dict[str, Listing]] = {}
@@ -224,34 +237,25 @@ def read_days(folder: Path) -> list[Day]:
             if listing.upvotes is not None
         )
         if papers:
-            days.append(Day(day, papers, _record(papers, days)))
-    return days
+            days.append(Day(day, papers, _record(day, papers, days)))
+    return days, unreadable
 
 
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise BadInput(f"{folder} is no folder")
-    return sorted(folder.rglob("*.json"))
-
-
-def _read(file: Path) -> tuple[date, str, list[Listing]] | None:
-    """The day of a page, its name, and what it lists; None where it is no page of a day."""
-    try:
-        listings = HuggingFaceDaily().read(file.read_bytes(), date.min)
-    except UnreadablePage as error:
-        raise BadInput(f"{file}: {error}") from None
+def _day(file: Path, listings: Sequence[Listing]) -> date | None:
+    """The day in a file's name, else that of its papers; None of a page without papers."""
     if not listings:
         return None
     try:
-        day: date | None = date.fromisoformat(file.stem[:10])
+        return date.fromisoformat(file.stem[:10])
     except ValueError:
-        day = listings[0].page_date
-    return None if day is None else (day, file.stem, listings)
+        return listings[0].page_date
 
 
-def _record(papers: Sequence[Sighting], days: Sequence[Day]) -> Floats:
-    past = [p for day in days for p in day.papers]
-    page = np.array([i for i, day in enumerate(days) for _ in day.papers], dtype=np.int64)
+def _record(day: date, papers: Sequence[Sighting], days: Sequence[Day]) -> Floats:
+    """What `papers.momentum` would know that morning."""
+    days = [past for past in days if day - RECORD < past.date <= day - WINDOW]
+    past = [paper for one in days for paper in one.papers]
+    page = np.array([i for i, one in enumerate(days) for _ in one.papers], dtype=np.int64)
     heat = above_page(np.array([p.upvotes for p in past], dtype=float), page)
     return records([p.people for p in papers], [p.people for p in past], heat)
 
@@ -270,6 +274,7 @@ def _later(day: Day, _rng: np.random.Generator) -> Answer:
         pages=np.ones(len(day.papers)),
         upvotes=early,
         place=places,
+        of=np.full(len(places), float(len(places))),
         authors=day.authors,
         record=day.record,
         stars=day.fact("github_stars"),
@@ -380,12 +385,13 @@ def _marks(days: Sequence[dict[str, Floats]]) -> dict[str, Marks]:
         method: np.stack([day[method] for day in days]) for method in days[0]
     }
     ours = all_of["digest"]
-    return {
-        method: Marks(*(_estimate(column) for column in (*marks.T, *(ours - marks).T)))
-        for method, marks in all_of.items()
-    }
+    return {method: _mean(marks, ours - marks) for method, marks in all_of.items()}
 
 
-def _estimate(values: Floats) -> Estimate:
-    se = float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
-    return Estimate(float(values.mean()), se)
+def _mean(marks: Floats, lead: Floats) -> Marks:
+    """The means over days of (days, 2) marks, and of the lead in each."""
+    n = len(marks)
+    both = np.concatenate([marks, lead], axis=1)
+    means = both.mean(axis=0).tolist()
+    errors = (both.std(axis=0, ddof=1) / n**0.5).tolist() if n > 1 else [None] * 4
+    return Marks(*chain.from_iterable(zip(means, errors, strict=True)))

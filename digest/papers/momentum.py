@@ -85,6 +85,7 @@ def momenta(session: Session, paper_ids: Sequence[int], now: datetime) -> dict[i
         hours=_numbers(one.hours for one in seen),
         before=_numbers(one.before for one in seen),
         place=_numbers(one.place for one in seen),
+        of=_numbers(one.of for one in seen),
         authors=_numbers(len(paper.authors) or None for paper in known),
         record=_record(
             session,
@@ -152,7 +153,7 @@ def _summed(rows: Sequence[_Row], size: Mapping[int, int]) -> _Listed:
     pages = {(row.source, row.page_date or row.seen_at.date()): row for row in rows}
     best = min(pages.values(), key=lambda row: (row.position, -size[row.page_id]))
     counted = [row for row in rows if row.upvotes is not None]
-    top = max(counted, key=lambda row: int(row.upvotes), default=None)
+    top = max(counted, key=lambda row: (row.upvotes, row.seen_at), default=None)
     facts: dict[str, Any] = {}
     for row in rows:
         facts |= row.facts

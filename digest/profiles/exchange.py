@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
 from digest.papers.identity import arxiv_id, doi, title_key
+from digest.profiles import mutes
 from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
 from digest.store import insert
-from digest.store.tables import Interest, Paper, PaperKey, VoteRow, VoteValue
+from digest.store.tables import Interest, Mute, MuteKind, Paper, PaperKey, VoteRow, VoteValue
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,9 +36,15 @@ class _Vote(_Part):
     at: Annotated[AwareDatetime, Field(ge=_EPOCH)] | None = None
 
 
+class _Mute(_Part):
+    kind: MuteKind
+    text: Annotated[str, Field(min_length=1, max_length=mutes.LONGEST)]
+
+
 class _File(_Part):
     interests: Annotated[list[_Interest], Field(max_length=MOST)] = []
     votes: list[_Vote] = []
+    mutes: Annotated[list[_Mute], Field(max_length=mutes.MOST)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +53,12 @@ class ProfileImport:
 
     interests: int
     votes: int
+    mutes: int
     unknown: tuple[str, ...]
 
 
 def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
-    """Interests and votes, as `import_profile` takes them."""
+    """Interests, votes and mutes, as `import_profile` takes them."""
     votes = session.execute(
         select(Paper.title, Paper.arxiv_id, Paper.doi, VoteRow.value, VoteRow.at)
         .join(Paper, Paper.id == VoteRow.paper_id)
@@ -62,6 +70,10 @@ def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
             {"name": view.name, "text": view.text} for view in interests_of(session, subscriber_id)
         ],
         "votes": [{**vote, "at": vote["at"].isoformat()} for vote in votes],
+        "mutes": [
+            {"kind": view.kind, "text": view.text}
+            for view in mutes.mutes_of(session, subscriber_id)
+        ],
     }
 
 
@@ -80,6 +92,8 @@ def import_profile(
         raise BadInput(f"{where}: {fault['msg']}") from None
     for interest in file.interests:
         set_interest(session, subscriber_id, interest.name, interest.text, now)
+    for muted in file.mutes:
+        mutes.mute(session, subscriber_id, muted.kind, muted.text, now)
     unknown = []
     for vote in file.votes:
         paper_id = _paper(session, vote)
@@ -97,11 +111,12 @@ def import_profile(
                 where=(VoteRow.at < at) & (VoteRow.value != vote.value),
             )
         )
-    return ProfileImport(len(file.interests), len(file.votes) - len(unknown), tuple(unknown))
+    n_votes = len(file.votes) - len(unknown)
+    return ProfileImport(len(file.interests), n_votes, len(file.mutes), tuple(unknown))
 
 
 def reset_profile(session: Session, subscriber_id: int) -> Mapping[str, int]:
-    """Forget every interest and vote; how many there were."""
+    """Forget every interest, vote and mute; how many there were."""
     return {
         name: len(
             session.execute(
@@ -111,6 +126,7 @@ def reset_profile(session: Session, subscriber_id: int) -> Mapping[str, int]:
         for name, table, column in (
             ("interests", Interest, Interest.id),
             ("votes", VoteRow, VoteRow.paper_id),
+            ("mutes", Mute, Mute.text),
         )
     }
 

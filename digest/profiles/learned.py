@@ -10,9 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
+from digest.papers.identity import text_of
+from digest.profiles.ground import ground_of
 from digest.profiles.interests import InterestView, interests_of
-from digest.profiles.signals import background, signals_of
-from digest.ranking.profile import centred, fit_profiles
+from digest.profiles.signals import signals_of
+from digest.ranking.profile import fit_profiles
+from digest.ranking.profile import scores as profile_scores
 from digest.store.tables import Paper, VoteRow, VoteValue
 
 # Papers that the nearest ones and the words are looked for in, the newest first.
@@ -35,7 +38,7 @@ class VoteView:
 
 @dataclass(frozen=True, slots=True)
 class NearPaper:
-    """A paper and its cosine to the profile, -1 to 1."""
+    """A paper and its score by the profile; what a reader likes is near 1."""
 
     paper_id: int
     title: str
@@ -68,27 +71,26 @@ def learned(
 ) -> Learned:
     """What is known of a subscriber, and the `n` recent papers and words nearest to it."""
     told = tuple(interests_of(session, subscriber_id)), tuple(votes_of(session, subscriber_id))
-    centre = background(session, encoder, now=now)
-    if centre is None:
+    ground = ground_of(session, encoder, now=now)
+    if ground is None:
         return Learned(*told, (), ())
-    signals = signals_of(session, [subscriber_id], encoder, now=now)
-    profile = fit_profiles(signals, centre, now=now).profiles[0]
+    signals = signals_of(session, [subscriber_id], encoder, ground, now=now)
+    profile = fit_profiles(signals, ground.space)
     recent = session.execute(
         select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
         .where(Paper.ready_at <= now)
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(RECENT)
     ).all()
-    vectors = vectors_of(session, encoder, (paper.text_hash for paper in recent))
-    recent = [paper for paper in recent if paper.text_hash in vectors]
-    if not profile.signals or not recent:
+    known = {paper.text_hash: text_of(paper.title, paper.abstract) for paper in recent}
+    points = ground.points(vectors_of(session, encoder, known), known)
+    recent = [paper for paper in recent if paper.text_hash in points]
+    if not len(signals.kinds) or not recent:
         return Learned(*told, (), ())
-    matrix = centred(np.stack([vectors[paper.text_hash] for paper in recent]), centre)
-    direction = profile.direction
-    scores = matrix @ (direction / max(float(np.linalg.norm(direction)), 1e-6))
+    scores = profile_scores(profile, np.stack([points[paper.text_hash] for paper in recent]))[0]
     order = np.argsort(-scores, kind="stable")
     likes = np.zeros(len(recent))
-    likes[order[:READ]] = np.maximum(scores[order[:READ]], 0) ** 1
+    likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)
     texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
     return Learned(
         *told,

@@ -1,64 +1,78 @@
 """Interests and votes to the signals that ranking fits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
-from digest.ranking.types import Signal, SignalKind
-from digest.store.tables import Interest, Paper, VectorRow, VoteRow
+from digest.papers.identity import text_of
+from digest.profiles.ground import Ground
+from digest.ranking.types import KINDS, SignalKind, Signals
+from digest.store.tables import Interest, Paper, VoteRow
 
-# Papers whose mean is the background that vectors are centred on.
-BACKGROUND = 2000
-# The mean of a few papers is their topic, not the field's: as if this many at zero stood by.
-FEW = 20
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    owner: int
+    kind: SignalKind
+    ref: int
+    text_hash: str
+    at: datetime
 
 
 def signals_of(
-    session: Session, subscriber_ids: Sequence[int], encoder: str, *, now: datetime
-) -> list[list[Signal]]:
-    """Each subscriber's signals up to `now`, interests first, then votes by age.
+    session: Session, subscriber_ids: Sequence[int], encoder: str, ground: Ground, *, now: datetime
+) -> Signals:
+    """The subscribers' signals up to `now`, in their order: interests first, then votes by age.
 
-    What has no vector of `encoder` yet is left out.
+    What has no usable vector of `encoder` yet is left out.
     """
-    told: list[tuple[int, SignalKind, int, str, datetime]] = [
-        (row.subscriber_id, "interest", row.id, row.text_hash, row.created_at)
-        for row in session.scalars(
-            select(Interest)
-            .where(Interest.subscriber_id.in_(subscriber_ids), Interest.created_at <= now)
-            .order_by(Interest.id)
-        )
-    ]
+    told, texts = _told(session, subscriber_ids, now)
+    points = ground.points(vectors_of(session, encoder, texts), texts)
+    place = {hash_: i for i, hash_ in enumerate(points)}
+    owner = {id_: i for i, id_ in enumerate(subscriber_ids)}
+    usable = sorted((one for one in told if one.text_hash in place), key=lambda t: owner[t.owner])
+    sizes = np.bincount(
+        np.array([owner[one.owner] for one in usable], np.int64), minlength=len(subscriber_ids)
+    )
+    d = len(ground.space.spectrum)
+    return Signals(
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        kinds=np.array([KINDS.index(one.kind) for one in usable], np.int8),
+        refs=np.array([one.ref for one in usable], np.int64),
+        ages=np.array([max((now - t.at).total_seconds() / 86400, 0.0) for t in usable], np.float32),
+        rows=np.array([place[one.text_hash] for one in usable], np.int64),
+        points=np.array(list(points.values()), np.float32).reshape(-1, d),
+    )
+
+
+def _told(
+    session: Session, subscriber_ids: Sequence[int], now: datetime
+) -> tuple[list[_Told], dict[str, str]]:
+    """What was told, and the texts of it by hash."""
+    interests = session.scalars(
+        select(Interest)
+        .where(Interest.subscriber_id.in_(subscriber_ids), Interest.created_at <= now)
+        .order_by(Interest.id)
+    ).all()
     votes = session.execute(
-        select(VoteRow.subscriber_id, VoteRow.value, VoteRow.paper_id, Paper.text_hash, VoteRow.at)
+        select(VoteRow, Paper.text_hash, Paper.title, Paper.abstract)
         .join(Paper, Paper.id == VoteRow.paper_id)
         .where(VoteRow.subscriber_id.in_(subscriber_ids), VoteRow.at <= now)
         .order_by(VoteRow.at, VoteRow.paper_id)
-    )
-    told += [(owner, value, ref, hash_, at) for owner, value, ref, hash_, at in votes]
-    vectors = vectors_of(session, encoder, (hash_ for *_, hash_, _ in told))
-    found: dict[int, list[Signal]] = {id_: [] for id_ in subscriber_ids}
-    for owner, kind, ref, hash_, at in told:
-        if hash_ in vectors:
-            found[owner].append(Signal(kind, ref, vectors[hash_], at))
-    return [found[id_] for id_ in subscriber_ids]
-
-
-def background(session: Session, encoder: str, *, now: datetime) -> NDArray[np.float32] | None:
-    """The mean vector (d,) of the newest papers up to `now`; None while there are none."""
-    query = (
-        select(VectorRow.vector)
-        .join(Paper, Paper.text_hash == VectorRow.text_hash)
-        .where(VectorRow.encoder == encoder, Paper.ready_at <= now)
-        .order_by(Paper.ready_at.desc(), Paper.id.desc())
-        .limit(BACKGROUND)
-    )
-    vectors = session.scalars(query).all()
-    if not vectors:
-        return None
-    total: NDArray[np.float32] = np.stack(vectors).sum(axis=0, dtype=np.float32)
-    return total / np.float32(len(vectors) + FEW)
+    ).all()
+    told = [
+        _Told(row.subscriber_id, "interest", row.id, row.text_hash, row.created_at)
+        for row in interests
+    ]
+    told += [
+        _Told(row.subscriber_id, row.value, row.paper_id, hash_, row.at)
+        for row, hash_, _, _ in votes
+    ]
+    texts = {row.text_hash: row.text for row in interests}
+    texts |= {hash_: text_of(title, abstract) for _, hash_, title, abstract in votes}
+    return told, texts

@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 # --- fitted by `digest.evaluation.trending.fit` on pages of 2026-01-01 to 2026-02-14, none later
 
 # What a unit of each adds to the logarithm of the upvotes that are expected before any is seen.
-AUTHORS, RECORD, STARS, COMMENTS = 0.58, 0.76, 0.12, 0.94
+AUTHORS, RECORD, STARS, COMMENTS = 0.59, 0.74, 0.13, 0.95
 # A mean paper: authors and stars by the mean of their logarithms.
 LOG_AUTHORS, LOG_STARS, ONE_COMMENT = 2.1, 1.0, 0.69
 # Upvotes by place on a page that was read early in its day: FIRST * place ** -FALL.
@@ -30,8 +30,12 @@ SHAPE = 1.5
 HALF_LIFE, EARLY = 12.0, 5.5
 # The final upvotes of a mean paper, and those of one that scores a half: a day's top tenth.
 TYPICAL, TOP = 35.0, 100.0
-# A place says as much as this part of an early count.
-PLACE = 0.1
+# No more than e to this power of a mean paper is expected before any vote, nor less than its
+# inverse: a thousand authors are no thousand upvotes.
+FURTHEST = 2.0
+# A place says as much as this part of an early count: alone, and beside a count, which mostly made
+# the place. A page longer than LENGTH shares out the same attention, as it singles out nobody.
+PLACE_ALONE, PLACE_BESIDE, LENGTH = 0.5, 0.02, 30.0
 # Powers of the number of pages, of sources, of growth, and of our readers' odds.
 PAGES, SOURCES, GROWTH, OURS = 0.25, 0.5, 0.5, 1.0
 # Our readers' votes on a paper count from so many votes on; before, the mean of all speaks.
@@ -45,9 +49,9 @@ class Standing:
     """How n papers stand this morning: float (n,) each, NaN for what nobody says.
 
     `pages` and `sources` carry the paper; `upvotes` is the highest count, taken `hours` after its
-    page's day began, and `before` the count of a day earlier; `place` is the best, from 1.
-    `authors`, `stars` and `comments` are numbers, `record` is what `records` gives. `ups` and
-    `downs` are our own readers' votes.
+    page's day began, and `before` the count of a day earlier; `place` is the best, from 1, on a
+    page `of` so many papers. `authors`, `stars` and `comments` are numbers of them, `record` is
+    what `records` gives, `ups` and `downs` are our own readers' votes.
     """
 
     pages: Floats
@@ -56,6 +60,7 @@ class Standing:
     hours: Floats | float = np.nan
     before: Floats | float = np.nan
     place: Floats | float = np.nan
+    of: Floats | float = np.nan
     authors: Floats | float = np.nan
     record: Floats | float = np.nan
     stars: Floats | float = np.nan
@@ -127,16 +132,18 @@ def prior(papers: Standing) -> Floats:
     log: Floats = (
         AUTHORS * authors + RECORD * _or(papers.record, 0.0) + STARS * stars + COMMENTS * comments
     )
-    return TYPICAL * np.exp(log)
+    return TYPICAL * np.exp(np.clip(log, -FURTHEST, FURTHEST))
 
 
 def _expected(papers: Standing) -> Floats:
     """The final upvotes expected now: a Gamma prior, and the counts and place as its evidence."""
-    counted = np.where(np.isnan(papers.upvotes), 0.0, share_in(papers.hours))
-    placed = np.where(np.isnan(papers.place), 0.0, PLACE * share_in(EARLY))
-    at_place = FIRST * _or(papers.place, 1.0) ** -FALL
-    evidence = _or(papers.upvotes, 0.0) + PLACE * at_place * (placed > 0)
-    expected: Floats = (SHAPE + evidence) / (SHAPE / prior(papers) + counted + placed)
+    uncounted = np.isnan(papers.upvotes)
+    counted = np.where(uncounted, 0.0, share_in(papers.hours))
+    part = np.where(uncounted, PLACE_ALONE, PLACE_BESIDE) * ~np.isnan(papers.place)
+    at_place = FIRST * _or(papers.place, 1.0) ** -FALL * LENGTH / np.fmax(papers.of, LENGTH)
+    evidence = _or(papers.upvotes, 0.0) + part * at_place
+    weight = counted + part * share_in(EARLY)
+    expected: Floats = (SHAPE + evidence) / (SHAPE / prior(papers) + weight)
     return expected + np.zeros_like(papers.pages)
 
 

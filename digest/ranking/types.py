@@ -1,86 +1,121 @@
 """What ranking takes and gives; no other room's types appear here."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 Lane = Literal["personal", "trending", "exploration"]
 SignalKind = Literal["interest", "up", "saved", "down"]
+LANES: tuple[Lane, ...] = get_args(Lane)
+# A signal's kind is stored as its place here.
+KINDS: tuple[SignalKind, ...] = get_args(SignalKind)
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """Unit vectors of one encoder: `ids` int64 (n,), `matrix` float32 (n, d)."""
+class Texts:
+    """What is known of n texts: embeddings float32 (n, d), and TF-IDF rows at unit length (n, v).
 
-    ids: NDArray[np.int64]
-    matrix: NDArray[np.float32]
-    encoder: str
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One thing that a subscriber told us: an interest, or a vote on a paper.
-
-    `ref` is the interest's or the paper's id, `vector` its unit vector (d,).
+    Rows of both that are not finite count as nothing known.
     """
 
-    kind: SignalKind
-    ref: int
-    vector: NDArray[np.float32]
-    at: datetime
+    vectors: Floats
+    terms: csr_array
+
+    def __len__(self) -> int:
+        """How many texts."""
+        return len(self.vectors)
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """What a subscriber's signals add up to.
+class Votes:
+    """What all subscribers like, to learn what goes together: `likes` (users, texts), 0 or 1."""
 
-    `terms` float32 (m, d): one row a signal, already weighted, so that their sum is the direction
-    that papers are scored against, and a row's product with a paper is that signal's part of the
-    score. With no signals m is 0.
+    texts: Texts
+    likes: csr_array
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What u subscribers told us: m signals, those of subscriber i in starts[i]:starts[i + 1].
+
+    `kinds` int8 (m,) are places in KINDS, `refs` (m,) ids of interests or papers, `ages` (m,)
+    days, and `rows` (m,) tell which of `points` float32 (p, D) each signal is.
     """
 
-    signals: tuple[Signal, ...]
-    terms: NDArray[np.float32]
+    starts: Ints
+    kinds: NDArray[np.int8]
+    refs: Ints
+    ages: Floats
+    rows: Ints
+    points: Floats
 
     @property
-    def direction(self) -> NDArray[np.float32]:
-        """The sum of the terms, shape (d,)."""
-        total: NDArray[np.float32] = self.terms.sum(axis=0, dtype=np.float32)
-        return total
+    def sizes(self) -> Ints:
+        """How many signals each subscriber has, shape (u,)."""
+        sizes: Ints = np.diff(self.starts)
+        return sizes
 
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The fitted profiles of a batch of subscribers, with the background they were centred on."""
+    """Fitted profiles: `directions` (u, D) to score papers against.
 
-    profiles: tuple[Profile, ...]
-    background: NDArray[np.float32]
+    `weights` float32 (m,) are the signals' shares in them, and `levels` (u,) how strongly the
+    background counts against each: a signal's part of a score is
+    weight * sum(its point * the paper's point / (1 + level * spectrum)).
+    """
+
+    signals: Signals
+    weights: Floats
+    levels: Floats
+    directions: Floats
+    spectrum: Floats
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Whether a subscriber has told us anything, shape (u,)."""
+        known: NDArray[np.bool_] = self.signals.sizes > 0
+        return known
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """The papers that are new: their vectors, and the momentum of each, float (n,) in 0 to 1."""
+    """The papers to choose from: ids (n,), points (n, D), unit vectors (n, d), momentum (n,)."""
 
-    vectors: Vectors
-    momentum: NDArray[np.float64]
+    ids: Ints
+    points: Floats
+    vectors: Floats
+    momentum: Floats
+
+    def __len__(self) -> int:
+        """How many papers."""
+        return len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What one subscriber asked of their editions: how many papers, how much of it personal."""
+class Wishes:
+    """What subscribers asked of their editions, each shape (u,).
 
-    n: int
-    mix: float
+    `n` papers, `mix` of them personal (0 to 1), none of a lower probability than
+    `min_probability` (0: any).
+    """
+
+    n: Ints
+    mix: Floats
+    min_probability: Floats
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
     """One term of a score: the signal or `trending` that it came from, and its part, 0 to 1."""
 
-    kind: SignalKind | Literal["trending"]
+    kind: SignalKind | Literal["trending", "exploration"]
     ref: int
     part: float
 

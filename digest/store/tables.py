@@ -25,6 +25,7 @@ from digest.store.types import Float32Vector, Id, Json, UtcDateTime
 SubscriberState = Literal["pending", "active", "paused", "left", "suspended"]
 VoteValue = Literal["up", "down", "saved"]
 VotedVia = Literal["web", "cli", "import"]
+MuteKind = Literal["word", "author", "category"]
 Verdict = Literal["fresh", "quiet", "stale", "partial", "unreadable", "unreachable"]
 MailKind = Literal["edition", "confirmation"]
 DeliveryState = Literal[
@@ -71,6 +72,7 @@ class Base(DeclarativeBase):
         SubscriberState: Text,
         VoteValue: Text,
         VotedVia: Text,
+        MuteKind: Text,
         Verdict: Text,
         MailKind: Text,
         DeliveryState: Text,
@@ -173,7 +175,10 @@ class SourceState(Base):
 
 
 class Subscriber(Base):
-    """An address and its settings. `next_due_at` is when the next edition is due, in UTC."""
+    """An address and its settings. `next_due_at` is when the next edition is due, in UTC.
+
+    `min_probability` (0 to 1, None: off) is how likely they must be to vote a paper up to get it.
+    """
 
     __tablename__ = "subscribers"
     __table_args__ = (
@@ -193,6 +198,7 @@ class Subscriber(Base):
     frequency: Mapped[Frequency]
     length: Mapped[int]
     mix: Mapped[float]
+    min_probability: Mapped[float | None]
     created_at: Mapped[datetime]
     confirmed_at: Mapped[datetime | None]
     left_at: Mapped[datetime | None]
@@ -224,6 +230,20 @@ class Interest(Base):
     name: Mapped[str]
     text: Mapped[str]
     text_hash: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class Mute(Base):
+    """What a subscriber never wants to be shown, in their own words."""
+
+    __tablename__ = "mutes"
+    __table_args__ = (_one_of("kind", MuteKind),)
+
+    subscriber_id: Mapped[int] = mapped_column(
+        ForeignKey("subscribers.id", ondelete="CASCADE"), primary_key=True
+    )
+    kind: Mapped[MuteKind] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime]
 
 

@@ -20,6 +20,7 @@ from digest.store.tables import (
     EditionItemRow,
     EditionRow,
     Interest,
+    Mute,
     Paper,
     VoteRow,
 )
@@ -46,6 +47,9 @@ def export(session: Session, address: str) -> dict[str, Any]:
         "interests": select(Interest.name, Interest.text, Interest.created_at)
         .where(Interest.subscriber_id == who.id)
         .order_by(Interest.id),
+        "mutes": select(Mute.kind, Mute.text, Mute.created_at)
+        .where(Mute.subscriber_id == who.id)
+        .order_by(Mute.kind, Mute.created_at, Mute.text),
         "votes": select(VoteRow.value, VoteRow.via, VoteRow.at, *paper)
         .join(Paper, Paper.id == VoteRow.paper_id)
         .where(VoteRow.subscriber_id == who.id)
@@ -75,7 +79,8 @@ def import_subscribers(
     """`add` every line of `text`, and tell of those that cannot be.
 
     `text` is CSV with a heading (`address,timezone,...`), addresses alone, or JSON objects, one a
-    line. A field left out or empty is the default, or stays as it is for a known subscriber.
+    line. A field left out or empty is the default, or stays as it is for a known subscriber;
+    `none` as `min_probability` switches it off.
     """
     outcomes: Counter[str] = Counter()
     problems = []

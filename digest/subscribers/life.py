@@ -35,7 +35,7 @@ CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
 
 _A_DAY = timedelta(days=1)
 _TIME_TO_CONFIRM = timedelta(days=7)
-_SETTINGS = ("timezone", "hour", "frequency", "length", "mix")
+_SETTINGS = ("timezone", "hour", "frequency", "length", "mix", "min_probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class SubscriberView:
     frequency: Frequency
     length: int
     mix: float
+    min_probability: float | None
     created_at: datetime
     confirmed_at: datetime | None
     paused_until: date | None

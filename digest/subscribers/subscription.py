@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from digest.errors import BadInput
 from digest.papers.clean import one_line, plain
@@ -20,6 +20,7 @@ _ALLOWED = {
     "frequency": "daily, weekdays or weekly",
     "length": "a number of papers from 1 to 30",
     "mix": "a number from 0 (only what is trending) to 1 (only what is yours)",
+    "min_probability": "a probability from 0 to 1, or none",
 }
 
 
@@ -32,9 +33,16 @@ def _interest(text: str) -> str:
     return "\n".join(lines)
 
 
+def _or_none(value: object) -> object:
+    return None if isinstance(value, str) and value.casefold() in ("", "none") else value
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """An address and the settings asked for it; `interest` holds one interest per line."""
+    """An address and the settings asked for it; `interest` holds one interest per line.
+
+    `min_probability` is the least probability of an up-vote that a paper must have; None is none.
+    """
 
     address: Address
     timezone: TimeZone
@@ -43,6 +51,9 @@ class Subscription:
     length: Annotated[int, Field(ge=1, le=30)]
     mix: Annotated[float, Field(ge=0, le=1)]
     interest: Annotated[str, AfterValidator(_interest)] = ""
+    min_probability: Annotated[
+        Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_or_none)
+    ] = None
 
 
 FIELDS = tuple(field.name for field in fields(Subscription))

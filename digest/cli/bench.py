@@ -1,0 +1,175 @@
+"""`digest bench`: measure. A command a measurement, each from a function of `digest.evaluation`."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from digest.cli.door import Columns, note, print_json, progress, say, show
+from digest.errors import BadInput
+from digest.evaluation.protocol import KINDS, Part, load
+
+if TYPE_CHECKING:
+    from digest.evaluation.ranking import Report
+
+app = typer.Typer(no_args_is_help=True, help="Measure: ranking, trending, speed.")
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the data.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+Encoder = Annotated[
+    str | None,
+    typer.Option(metavar="MODEL", help="Another model than the default, name or folder."),
+]
+Cache = Annotated[
+    Path | None, typer.Option(help="Where vectors are kept; else XDG_CACHE_HOME/digest.")
+]
+
+
+@app.callback()
+def bench() -> None:
+    """Measure: ranking, trending, speed."""
+
+
+@app.command(epilog="Example: digest bench ranking citeulike --method digest --method random")
+def ranking(
+    folder: Folder,
+    method: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this one; may be given again.")
+    ] = None,
+    part: Annotated[
+        Part, typer.Option(help="tune: users with a number divisible by 4; report: others; all.")
+    ] = "report",
+    encoder: Encoder = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank papers that are new to everyone, for readers whose libraries are known.
+
+    DIR holds papers.jsonl (id, title, abstract, posted_at, tags) and libraries.jsonl (user,
+    papers). The first run encodes the papers, which takes a minute.
+    """
+    from digest.evaluation.embeddings import Embeddings, cache_folder
+    from digest.evaluation.ranking import all_methods, run
+    from digest.evaluation.ranking import as_json as plain
+    from digest.papers.encoder import DEFAULT, SentenceEncoder
+
+    methods = {one.name: one for one in all_methods()}
+    for name in method or ():
+        if name not in methods:
+            raise BadInput(f"method: must be one of {', '.join(methods)}, not {name!r}")
+    chosen = [one for name, one in methods.items() if not method or name in method]
+    collection = load(folder)
+    embeddings = Embeddings(SentenceEncoder(encoder or DEFAULT), cache or cache_folder())
+    papers = [paper.text for paper in collection.papers]
+    with _bars() as begin:
+
+        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+            return embeddings(texts, progress=begin("Encoding", len(embeddings.missing(texts))))
+
+        report = run(collection, embed(papers), embed, chosen, part=part, begin=begin)
+    if as_json:
+        print_json({**plain(report), "part": part, "encoder": embeddings.encoder.identity})
+    else:
+        _show_ranking(report)
+
+
+@app.command(epilog="Example: digest bench trending hf_daily")
+def trending(folder: Folder, as_json: AsJson = False) -> None:
+    """Predict in the morning which papers will end in their day's top tenth by upvotes.
+
+    DIR holds one response of the daily-papers API a day, YYYY-MM-DD.json; more pages of the same
+    papers, named so that they sort after, give the later counts.
+    """
+    import numpy as np
+
+    from digest.evaluation.trending import evaluate_trending
+
+    report = evaluate_trending(folder, rng=np.random.default_rng(0))
+    if as_json:
+        print_json(asdict(report))
+        return
+    for question in report.questions.values():
+        say(f"\n{question.asks}: {question.days} days, {question.papers} papers")
+        rows = [{"method": name, **asdict(marks)} for name, marks in question.methods.items()]
+        show(rows, _TRENDING, as_json=False, empty="No such counts in this folder.")
+    note(
+        f"{report.papers} papers of {report.days} days, {report.counted_again} counted again; "
+        f"{report.unreadable} files are no page; "
+        f"{report.days_tuned_on} days that the score was fitted on are left out"
+    )
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """A bar for each thing that begins, in the place of the one before."""
+    with ExitStack() as stack:
+
+        def begin(what: str, total: int) -> Callable[[int], None]:
+            stack.pop_all().close()
+            return stack.enter_context(progress(what, total))
+
+        yield begin
+
+
+def _show_ranking(report: "Report") -> None:
+    from digest.evaluation.ranking import rows_of
+
+    for title, table in (("Random folds", report.random), ("Time split", report.time)):
+        for kind in KINDS:
+            rows = rows_of(table, kind)
+            if rows:
+                lead: Columns = {"digest leads by": _with_error("lead", "lead_se")}
+                say(f"\n{title}, {_LIKES[kind]}: {rows[0]['users']} users")
+                show(rows, {**_RANKING, **(lead if "lead" in rows[-1] else {})}, as_json=False)
+    for name, effect in report.effects.items():
+        if effect:
+            say(f"\nEffect of {name.replace('_', '-')}, on {report.subject}")
+            names = dict.fromkeys(key for row in effect for key in row)
+            show(effect, {name: _cell(name) for name in names}, as_json=False)
+    for name, seconds in report.seconds_by_method.items():
+        note(f"{name}: {seconds:.1f} s")
+    note(f"{report.users} users, {report.seconds:.0f} s")
+
+
+def _with_error(name: str, error: str) -> Callable[[Mapping[str, Any]], str]:
+    def cell(row: Mapping[str, Any]) -> str:
+        if name not in row:
+            return ""
+        spread = row[error]
+        return f"{row[name]:.3f}" + ("" if spread is None else f" ±{spread:.3f}")
+
+    return cell
+
+
+def _cell(name: str) -> Callable[[Mapping[str, Any]], object]:
+    return lambda row: row.get(name)
+
+
+_LIKES = {
+    "k0": "an interest alone",
+    "k1": "1 like",
+    "k3": "3 likes",
+    "k5": "5 likes",
+    "k10": "10 likes",
+    "k20": "20 likes",
+    "all": "all likes",
+}
+_RANKING: Columns = {
+    "method": "method",
+    "nDCG@10": _with_error("ndcg@10", "se"),
+    "Recall@10": _with_error("recall@10", "recall@10_se"),
+    "MRR": _with_error("mrr", "mrr_se"),
+    "AUC": _with_error("auc", "auc_se"),
+}
+_TRENDING: Columns = {
+    "method": "method",
+    "precision@tenth": _with_error("precision", "precision_se"),
+    "average precision": _with_error("average_precision", "average_precision_se"),
+    "digest leads by": _with_error("lead", "lead_se"),
+    "and by": _with_error("average_precision_lead", "average_precision_lead_se"),
+}

@@ -1,0 +1,407 @@
+"""What down-votes, diversity, exploration and calibration do, measured on one method.
+
+The libraries hold likes alone, so what a reader would have voted down, or been shown, is played
+with rules that are written at each function.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digest.evaluation.protocol import (
+    DEPTH,
+    Case,
+    Fold,
+    Ids,
+    Method,
+    Round,
+    marks,
+    mean_and_error,
+    narrowed,
+)
+
+F32 = NDArray[np.float32]
+Kept = NDArray[np.bool_]
+Rows = list[dict[str, Any]]
+# Scores (n,), unit vectors (n, d), how many, strength 0 to 1 -> the columns to show, in order.
+Select = Callable[[NDArray[np.floating], F32, int, float], Ids]
+# Scores (n,), unit vectors (n, d), those of what was rated (r, d), columns that may be taken.
+Explore = Callable[[NDArray[np.floating], F32, F32, Ids, np.random.Generator], int]
+
+N_DOWN = 3
+STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5)
+# Selection looks at so many of the best; what is below is never worth its diversity.
+POOL = 50
+# The replay: days, likes that a reader starts with, and those that must still be found.
+N_DAYS, N_START, N_TO_FIND = 8, 3, 3
+
+
+def of(
+    method: Method, asked: Sequence[Round], begin: Callable[[str, int], Callable[[int], None]]
+) -> dict[str, Rows]:
+    """All tables for `method` from the rounds of the random folds."""
+    whole = [one for one in asked if one.kind == "all"]
+    few = [one for one in asked if one.kind in ("k3", "k10")]
+    parts: dict[str, Callable[[], Rows]] = {
+        "down_votes": lambda: down_votes(method, few),
+        "diversity": lambda: diversity(method, whole),
+        "exploration": lambda: exploration(method, whole[:1]),
+    }
+    if isinstance(method, Calibrated):
+        parts["calibration"] = lambda: calibration(method, asked)
+    step = begin(f"Effects on {method.name}", len(parts))
+    found = {}
+    for name, part in parts.items():
+        found[name] = part()
+        step(1)
+    return found
+
+
+def down_votes(method: Method, asked: Sequence[Round]) -> Rows:
+    """What three explicit down-votes do to a reader with few likes.
+
+    `far`: known papers of a random reader with whom they share none. `near`: what they would be
+    shown and refuse: of the known papers that neither they nor anyone who shares a known like with
+    them keeps, the nearest to their likes. `place` is where the three unwanted cold papers nearest
+    to what was voted down stand, 0 first and 1 last, and `place_before` where they stood without
+    the down-votes: obedience. The cold likes are looked at by the marks alone.
+    """
+    rows: Rows = []
+    for kind in dict.fromkeys(one.kind for one in asked):
+        played = [_play_down_votes(method, one) for one in asked if one.kind == kind]
+        users = np.concatenate([one.users for one in played])
+        for which in ("none", "far", "near"):
+            values = np.concatenate([one.marks[which] for one in played])
+            before = np.concatenate([one.marks["none"] for one in played])
+            row = _row({"likes": kind, "down_votes": which}, users, values, before)
+            if which != "none":
+                places = np.concatenate([one.places[which] for one in played])
+                row["place_before"], row["place"] = places.mean(axis=0).tolist()
+            rows.append(row)
+    return rows
+
+
+def diversity(method: Method, asked: Sequence[Round], select: Select | None = None) -> Rows:
+    """What diversity costs and brings: nDCG@10 and intra-list similarity of the ten selected.
+
+    The similarity is the mean cosine between two of them, centred on the known papers.
+    """
+    select = select or mmr
+    lists: dict[float, list[NDArray[np.float64]]] = {strength: [] for strength in STRENGTHS}
+    users = []
+    for one in asked:
+        unit = _centred(one.fold, one.fold.cold)
+        scores = method.scores(one.fold, one.cases)
+        users += [case.user for case in one.cases]
+        for row, wanted in zip(scores, one.wanted, strict=True):
+            for strength in STRENGTHS:
+                chosen = select(row, unit, DEPTH, strength)
+                lists[strength].append(_list_marks(chosen, wanted, unit))
+    plain = np.stack(lists[STRENGTHS[0]])
+    rows = []
+    for strength in STRENGTHS:
+        values = np.stack(lists[strength])
+        row = _row({"strength": strength}, np.array(users), values[:, :1], plain[:, :1])
+        rows.append(row | {"intra_list_similarity": float(values[:, 1].mean())})
+    return rows
+
+
+def exploration(
+    method: Method, asked: Sequence[Round], explorers: Mapping[str, Explore] | None = None
+) -> Rows:
+    """What one exploration slot a day brings: days replayed on the known papers of a fold.
+
+    Half of the known papers is the past; the rest come on N_DAYS days, in random order. A reader
+    starts with three likes of the past, is shown ten papers a day and keeps those of their
+    library. With an explorer the tenth is its choice. `found` is how much of what they could have
+    kept they did, `found_by_slot` the slot's part of it; nDCG@10 and AUC are then on the cold
+    papers, from all that was kept.
+    """
+    explorers = explorers or EXPLORERS
+    marked: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("none", *explorers)}
+    users: list[int] = []
+    for one in asked:
+        replay = _Replay.of(one)
+        if not replay.cases:
+            continue
+        users += [case.user for case in replay.cases]
+        for name, explore in {"none": None, **explorers}.items():
+            marked[name].append(replay.play(method, explore))
+    if not users:
+        return []
+    plain = np.concatenate(marked["none"])
+    rows = []
+    for name, parts in marked.items():
+        values = np.concatenate(parts)
+        row = _row({"explorer": name}, np.array(users), values[:, :4], plain[:, :4])
+        found, by_slot = values[:, 4:].mean(axis=0).tolist()
+        rows.append(row | {"found": found, "found_by_slot": by_slot})
+    return rows
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A method that says how probable a like is."""
+
+    def probabilities(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.floating]:
+        """Probabilities of a like, shape (len(cases), len(fold.cold)); nan: not sure yet."""
+
+
+def calibration(method: Calibrated, asked: Sequence[Round]) -> Rows:
+    """Whether stated probabilities are honest, kind by kind.
+
+    The Brier score stands beside that of a constant: the share of likes among what was asked.
+    `sure` is the share of papers with a probability; the others are left out.
+    """
+    rows: Rows = []
+    for kind in dict.fromkeys(one.kind for one in asked):
+        stated, liked = [], []
+        for one in (one for one in asked if one.kind == kind):
+            stated.append(np.asarray(method.probabilities(one.fold, one.cases)).ravel())
+            is_liked = np.zeros((len(one.cases), len(one.fold.cold)), bool)
+            for row, wanted in zip(is_liked, one.wanted, strict=True):
+                row[wanted] = True
+            liked.append(is_liked.ravel())
+        p, y = np.concatenate(stated), np.concatenate(liked)
+        sure = np.isfinite(p)
+        said: dict[str, Any] = {"likes": kind, "sure": float(sure.mean())}
+        if sure.any():
+            p, y = p[sure], y[sure].astype(float)
+            said |= {
+                "ece": expected_calibration_error(p, y),
+                "brier": float(((p - y) ** 2).mean()),
+                "brier_of_constant": float(y.mean() * (1 - y.mean())),
+            }
+        rows.append(said)
+    return rows
+
+
+def expected_calibration_error(
+    p: NDArray[np.floating], y: NDArray[np.floating], n_bins: int = 15
+) -> float:
+    """Mean distance between stated and true share, over bins with equally many papers.
+
+    Bins of equal width would put nearly all papers in the first: likes are rare.
+    """
+    bins = np.array_split(np.argsort(p, kind="stable"), n_bins)
+    return float(sum(abs(p[b].mean() - y[b].mean()) * len(b) for b in bins if len(b)) / len(p))
+
+
+def mmr(scores: NDArray[np.floating], unit: F32, n: int, strength: float) -> Ids:
+    """Maximal marginal relevance (Carbonell, Goldstein 1998) over the POOL best.
+
+    Each next column has the best (1 - strength) * score, scaled to 0..1 over the pool, less
+    strength * the cosine to the nearest chosen.
+    """
+    pool = np.argsort(-scores, kind="stable")[:POOL]
+    worth = scores[pool] - scores[pool].min()
+    worth = worth / max(float(worth.max()), 1e-12)
+    cosines = unit[pool] @ unit[pool].T
+    nearest = np.zeros(len(pool))
+    chosen: list[int] = []
+    for _ in range(min(n, len(pool))):
+        value = (1 - strength) * worth - strength * nearest
+        value[chosen] = -np.inf
+        best = int(value.argmax())
+        nearest = np.maximum(nearest, cosines[best]) if chosen else cosines[best].copy()
+        chosen.append(best)
+    return np.asarray(pool[chosen], np.int64)
+
+
+def by_chance(
+    _scores: NDArray[np.floating], _unit: F32, _rated: F32, free: Ids, rng: np.random.Generator
+) -> int:
+    """Any paper that is not shown yet: its propensity is 1 / len(free)."""
+    return int(rng.choice(free))
+
+
+def least_known(
+    scores: NDArray[np.floating], unit: F32, rated: F32, free: Ids, _rng: np.random.Generator
+) -> int:
+    """Of the better half, the paper that is least like all that the reader has rated."""
+    half = free[np.argsort(-scores[free], kind="stable")[: max(len(free) // 2, 1)]]
+    nearest = (unit[half] @ rated.T).max(axis=1)
+    return int(half[nearest.argmin()])
+
+
+EXPLORERS: Mapping[str, Explore] = {"by_chance": by_chance, "least_known": least_known}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Played:
+    users: Ids
+    marks: dict[str, NDArray[np.float64]]
+    places: dict[str, NDArray[np.float64]]
+
+
+def _play_down_votes(method: Method, one: Round) -> _Played:
+    fold, rng = one.fold, np.random.default_rng(3)
+    unit = _centred(fold, np.arange(len(fold.texts)))
+    kept = _kept(fold)
+    plain = method.scores(fold, one.cases)
+    marked = {"none": _marks(plain, one)}
+    places = {}
+    for which, choose in (("far", _far), ("near", _near)):
+        downs = [
+            choose(fold, kept, reader, case.likes, unit, rng)
+            for reader, case in zip(one.readers, one.cases, strict=True)
+        ]
+        told = [replace(case, dislikes=down) for case, down in zip(one.cases, downs, strict=True)]
+        scores = method.scores(fold, told)
+        marked[which] = _marks(scores, one)
+        like_them = [
+            _nearest_unwanted(unit, fold, down, wanted)
+            for down, wanted in zip(downs, one.wanted, strict=True)
+        ]
+        places[which] = np.stack([_places(plain, like_them), _places(scores, like_them)], axis=1)
+    return _Played(np.array([case.user for case in one.cases]), marked, places)
+
+
+def _kept(fold: Fold) -> Kept:
+    """Who keeps which known paper, shape (users, papers)."""
+    kept = np.zeros((len(fold.libraries), len(fold.texts)), bool)
+    for row, likes in zip(kept, fold.libraries, strict=True):
+        row[likes] = True
+    return kept
+
+
+def _far(
+    fold: Fold, kept: Kept, reader: int, _likes: Ids, _unit: F32, rng: np.random.Generator
+) -> Ids:
+    shares_none = ~(kept & kept[reader]).any(axis=1) & (kept.sum(axis=1) >= N_DOWN)
+    strangers = np.flatnonzero(shares_none)
+    if not len(strangers):
+        return np.zeros(0, np.int64)
+    library: Ids = fold.libraries[rng.choice(strangers)]
+    return library[rng.permutation(len(library))[:N_DOWN]]
+
+
+def _near(
+    fold: Fold, kept: Kept, reader: int, likes: Ids, unit: F32, _rng: np.random.Generator
+) -> Ids:
+    kin = (kept & kept[reader]).any(axis=1)
+    strange: Ids = fold.known[~kept[kin].any(axis=0)[fold.known]]
+    cosines: F32 = unit[strange] @ unit[likes].mean(axis=0)
+    return strange[np.argsort(-cosines, kind="stable")[:N_DOWN]]
+
+
+def _nearest_unwanted(unit: F32, fold: Fold, downs: Ids, wanted: Ids) -> Ids:
+    """Columns of the cold papers most like what was voted down."""
+    if not len(downs):
+        return np.zeros(0, np.int64)
+    cosines: F32 = (unit[fold.cold] @ unit[downs].T).max(axis=1)
+    cosines[wanted] = -np.inf
+    return np.argsort(-cosines, kind="stable")[:N_DOWN]
+
+
+def _places(scores: NDArray[np.floating], columns: Sequence[Ids]) -> NDArray[np.float64]:
+    """Mean place of the columns in each row, 0 first and 1 last; .5 where there are none."""
+    n = scores.shape[1]
+    rank = np.argsort(np.argsort(-scores, axis=1, kind="stable"), axis=1)
+    return np.array(
+        [
+            row[some].mean() / max(n - 1, 1) if len(some) else 0.5
+            for row, some in zip(rank, columns, strict=True)
+        ]
+    )
+
+
+def _list_marks(chosen: Ids, wanted: Ids, unit: F32) -> NDArray[np.float64]:
+    """nDCG@10 and intra-list similarity of one list of columns."""
+    discount = 1 / np.log2(np.arange(2, DEPTH + 2))
+    gain = discount[: len(chosen)][np.isin(chosen, wanted)].sum()
+    cosines = unit[chosen] @ unit[chosen].T
+    n = len(chosen)
+    similarity = (cosines.sum() - np.trace(cosines)) / max(n * (n - 1), 1)
+    return np.array([gain / discount[: min(len(wanted), DEPTH)].sum(), similarity])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Replay:
+    """A fold's known papers as days; `kept` bool (cases, papers) is what each reader would keep."""
+
+    one: Round
+    past: Ids
+    days: tuple[Ids, ...]
+    cases: tuple[Case, ...]
+    wanted: tuple[Ids, ...]
+    kept: Kept
+
+    @classmethod
+    def of(cls, one: Round) -> Self:
+        shuffled = np.random.default_rng(2).permutation(one.fold.known)
+        past, rest = np.split(shuffled, [len(shuffled) // 2])
+        kept = _kept(one.fold)
+        cases, wanted, rows = [], [], []
+        for case, reader, wants in zip(one.cases, one.readers, one.wanted, strict=True):
+            keeps = kept[reader]
+            first = past[keeps[past]][:N_START]
+            if len(first) == N_START and keeps[rest].sum() >= N_TO_FIND:
+                cases.append(replace(case, likes=first))
+                wanted.append(wants)
+                rows.append(keeps)
+        days = tuple(np.sort(day) for day in np.array_split(rest, N_DAYS) if len(day))
+        return cls(one, np.sort(past), days, tuple(cases), tuple(wanted), np.array(rows))
+
+    def play(self, method: Method, explore: Explore | None) -> NDArray[np.float64]:
+        """The marks at the end, what was found and what of it by the slot, shape (cases, 6)."""
+        rng = np.random.default_rng(4)
+        unit = _centred(self.one.fold, np.arange(len(self.one.fold.texts)))
+        cases, known = list(self.cases), self.past
+        rated = [case.likes for case in cases]
+        by_slot = np.zeros(len(cases))
+        for day in self.days:
+            scores = method.scores(narrowed(self.one.fold, known, day), cases)
+            for i, case in enumerate(cases):
+                shown = np.argsort(-scores[i], kind="stable")[:DEPTH]
+                if explore is not None and len(day) > DEPTH:
+                    free = np.setdiff1d(np.arange(len(day)), shown[:-1])
+                    taken = explore(scores[i], unit[day], unit[rated[i]], free, rng)
+                    shown[-1] = taken
+                    by_slot[i] += self.kept[i, day[taken]]
+                papers = day[shown]
+                rated[i] = np.concatenate([rated[i], papers])
+                likes = np.concatenate([case.likes, papers[self.kept[i, papers]]])
+                cases[i] = replace(case, likes=likes)
+            known = np.concatenate([known, day])
+        end = method.scores(self.one.fold, cases)
+        given = marks(end, self.wanted, np.random.default_rng(0))
+        there = self.kept[:, np.concatenate(self.days)].sum(axis=1)
+        found = np.array([len(case.likes) - N_START for case in cases]) / there
+        return np.column_stack([given, found, by_slot / there])
+
+
+def _centred(fold: Fold, ids: Ids) -> F32:
+    moved = fold.embeddings - fold.embeddings[fold.known].mean(axis=0)
+    moved = moved[ids]
+    length = np.linalg.norm(moved, axis=1, keepdims=True)
+    return np.asarray(moved / np.maximum(length, 1e-9), np.float32)
+
+
+def _marks(scores: NDArray[np.floating], one: Round) -> NDArray[np.float64]:
+    return marks(scores, one.wanted, np.random.default_rng(one.fold.number))
+
+
+def _row(
+    head: dict[str, Any],
+    users: Ids,
+    values: NDArray[np.float64],
+    plain: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Means and errors of nDCG@10, the difference to `plain`, and AUC where it is there."""
+    means, errors = mean_and_error(users, values)
+    change, error = mean_and_error(users, values[:, :1] - plain[:, :1])
+    row = head | {
+        "ndcg@10": float(means[0]),
+        "se": _number(errors[0]),
+        "change": float(change[0]),
+        "change_se": _number(error[0]),
+    }
+    return row | {"auc": float(means[-1])} if values.shape[1] > 1 else row
+
+
+def _number(value: np.floating) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,150 @@
+"""Texts to points: one kernel of meaning, words and what readers like together, as coordinates.
+
+The kernel of two texts is exponential in the mean of three cosines (RANKING.md, "the same with exp
+kernel"): of their embeddings less the background's mean, of their TF-IDF, and of where other
+readers' likes put them. Its principal components over the background (Schölkopf et al. 1998; the
+Nyström extension takes in new texts) make it coordinates, so that profiles are linear in them.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.sparse import csr_array, diags_array
+
+from digest.ranking.types import Floats, Texts, Votes
+
+DIMENSIONS = 768
+# The mean of a few papers is their topic, not the field's: as if this many at zero stood by.
+FEW = 20
+# How much faster than linearly the kernel falls off; chosen on the tuning part of the benchmark.
+SHARPNESS = 1.5
+# What readers like together says nothing before the first of these numbers of readers, and has its
+# full weight from the second on (RANKING.md).
+READERS = 500, 2000
+LIKED_DIMENSIONS = 128
+# Below this part of the greatest, a component is noise.
+_LEAST = 1e-6
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class _Liked:
+    """Where likes put a text: smoothed from the texts that readers liked, `weight` 0 to 1."""
+
+    texts: Texts
+    coefficients: Floats
+    mean: Floats
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The coordinates that a background of papers spans; `spectrum` float32 (D,), falling."""
+
+    mean: Floats
+    background: Texts
+    liked: _Liked | None
+    liked_background: Floats | None
+    basis: Floats
+    spectrum: Floats
+
+    def points(self, texts: Texts) -> Floats:
+        """Coordinates of texts, float32 (n, D); products of points approximate the kernel.
+
+        A text of which nothing is known lies at zero.
+        """
+        texts = _clean(texts, self.mean)
+        liked = _liked_points(self.liked, texts)
+        kernel = _kernel(texts, liked, self.background, self.liked_background, self.liked)
+        return kernel @ self.basis
+
+
+def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSIONS) -> Space:
+    """Span the space of a background of recent papers: its `d` first components, or fewer.
+
+    A few thousand papers are enough; the cost grows with their third power. `votes` are those of
+    the subscribers whose profiles are not evaluated with it.
+    """
+    finite = np.nan_to_num(background.vectors, nan=0.0, posinf=0.0, neginf=0.0)
+    mean = (finite.sum(axis=0, dtype=np.float64) / (len(finite) + FEW)).astype(np.float32)
+    clean = _clean(background, mean)
+    liked = _fit_liked(votes, mean) if votes is not None else None
+    at = _liked_points(liked, clean)
+    kernel = _kernel(clean, at, clean, at, liked).astype(np.float64)
+    n = len(kernel)
+    first = max(0, n - d)
+    values, vectors = eigh(kernel, subset_by_index=(first, n - 1)) if n else (np.zeros(0), kernel)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = values > _LEAST * values.max(initial=0.0)
+    values, vectors = values[kept], vectors[:, kept]
+    # eigh leaves signs open; a fixed one keeps results the same on every machine.
+    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
+    basis = vectors * (signs / np.sqrt(values))
+    return Space(mean, clean, liked, at, basis.astype(np.float32), values.astype(np.float32))
+
+
+def _clean(texts: Texts, mean: Floats) -> Texts:
+    """Centred unit vectors; what is not finite is zero."""
+    whole = np.isfinite(texts.vectors).all(axis=1, keepdims=True)
+    moved = np.where(whole, texts.vectors - mean, np.float32(0.0))
+    return replace(texts, vectors=_unit(moved))
+
+
+def _unit(matrix: Floats) -> Floats:
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    unit: Floats = (matrix / np.maximum(length, _TINY)).astype(np.float32)
+    return unit
+
+
+def _cosines(one: Texts, other: Texts) -> Floats:
+    """The sum of the cosines of embeddings and of words, shape (len(one), len(other))."""
+    words = (one.terms @ other.terms.T).toarray().astype(np.float32)
+    sums: Floats = one.vectors @ other.vectors.T + words
+    return sums
+
+
+def _kernel(
+    one: Texts,
+    one_liked: Floats | None,
+    other: Texts,
+    other_liked: Floats | None,
+    liked: _Liked | None,
+) -> Floats:
+    cosines, of = _cosines(one, other), 2.0
+    if one_liked is not None and other_liked is not None and liked is not None:
+        cosines += liked.weight * (one_liked @ other_liked.T)
+        of += liked.weight
+    grown: Floats = np.expm1(cosines * (SHARPNESS / of)) * (of / np.expm1(SHARPNESS))
+    return grown.astype(np.float32)
+
+
+def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
+    """The part learned from all readers (RANKING.md, step 2 of the best method)."""
+    likes: csr_array = votes.likes
+    counts = np.asarray(likes.sum(axis=1)).ravel()
+    likes = likes[np.flatnonzero(counts >= 2)]
+    n_readers = likes.shape[0]
+    weight = float(np.clip((n_readers - READERS[0]) / (READERS[1] - READERS[0]), 0.0, 1.0))
+    if weight == 0.0:
+        return None
+    counts = np.asarray(likes.sum(axis=1)).ravel()
+    popularity = np.asarray(likes.sum(axis=0)).ravel()
+    scaled = diags_array(counts**-0.25) @ likes @ diags_array(np.maximum(popularity, 1.0) ** -0.5)
+    n = likes.shape[1]
+    gram = (scaled.T @ scaled).toarray()
+    rank = min(LIKED_DIMENSIONS, n)
+    values, vectors = eigh(gram, subset_by_index=(n - rank, n - 1))
+    factors = vectors * np.sqrt(np.maximum(values, 0.0))
+    texts = _clean(votes.texts, mean)
+    smooth = _cosines(texts, texts).astype(np.float64)
+    smooth[np.diag_indices(n)] += 1.0
+    coefficients = cho_solve(cho_factor(smooth), factors).astype(np.float32)
+    fitted = _cosines(texts, texts) @ coefficients
+    return _Liked(texts, coefficients, fitted.mean(axis=0), weight)
+
+
+def _liked_points(liked: _Liked | None, texts: Texts) -> Floats | None:
+    if liked is None:
+        return None
+    return _unit(_cosines(texts, liked.texts) @ liked.coefficients - liked.mean)
