@@ -10,7 +10,7 @@ from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
-from digest.store.tables import Base, Consent, Delivery, Interest, Subscriber, VoteRow
+from digest.store.tables import Base, Consent, Delivery, Interest, Mute, Subscriber, VoteRow
 from digest.subscribers import Subscription, parse_subscription
 from tests.web.seed import NOON, add_edition, add_paper
 
@@ -85,6 +85,10 @@ def interests(sessions: Sessions) -> dict[str, str]:
         ("frequency", "hourly", "daily, weekdays or weekly, not 'hourly'"),
         ("length", "0", "from 1 to 30"),
         ("mix", "nan", "from 0 .* to 1"),
+        ("min_probability", "1.5", "a probability from 0 to 1, or none, not '1.5'"),
+        ("min_probability", "-0.1", "a probability from 0 to 1"),
+        ("min_probability", "nan", "a probability from 0 to 1"),
+        ("min_probability", "often", "a probability from 0 to 1"),
         ("interest", "\n".join(f"topic {n}" for n in range(21)), "at most 20 lines"),
     ],
 )
@@ -105,6 +109,15 @@ def test_texts_from_a_form_are_read_and_gaps_are_filled_with_the_defaults() -> N
         {"address": " Ann@EXAMPLE.org ", "hour": "9", "mix": "0.5", "nonsense": "1"}, DEFAULTS
     )
     assert asked_for == Subscription("Ann@example.org", "UTC", 9, "daily", 8, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [(0, 0.0), ("0.3", 0.3), (" 1 ", 1.0), (None, None), ("", None), (" None ", None)],
+)
+def test_a_least_probability_is_a_number_or_none(given: object, kept: float | None) -> None:
+    assert asked(min_probability=given).min_probability == kept
+    assert asked().min_probability is None
 
 
 def test_interests_are_one_a_line_and_free_of_control_characters() -> None:
@@ -299,6 +312,29 @@ def test_adding_again_changes_what_is_given_and_keeps_the_rest(sessions: Session
     assert (view.timezone, view.hour, view.mix) == ("Europe/Paris", 8, 0.5)
 
 
+def test_what_does_not_say_when_moves_no_edition(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with sessions() as session:
+        again = {"address": "ann@example.org", "mix": 0.5, "min_probability": "0.3"}
+        assert subscribers.add(session, again, DEFAULTS, now=NOON + A_DAY).outcome == "changed"
+    view = found(sessions)
+    assert (view.min_probability, view.next_due_at) == (0.3, NOON)
+
+
+def test_a_least_probability_is_switched_off_by_none_and_kept_by_a_gap(
+    sessions: Sessions,
+) -> None:
+    for given, kept in (("0.4", 0.4), ("", 0.4), ("none", None)):
+        file = f"address,min_probability\nann@example.org,{given}\n"
+        with sessions() as session:
+            report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+        assert report.problems == ()
+        assert found(sessions).min_probability == kept
+    with sessions() as session:
+        subscribers.change(session, "ann@example.org", {"min_probability": 0.2}, now=NOON)
+    assert found(sessions).min_probability == 0.2
+
+
 def test_adding_unconfirmed_asks_the_subscriber(sessions: Sessions) -> None:
     assert added(sessions, asked(), confirmed=False) == "added"
     assert (found(sessions).state, mails(sessions)) == ("pending", 1)
@@ -386,6 +422,7 @@ def test_erasing_leaves_nothing_that_belongs_to_the_subscriber(sessions: Session
         paper_id = add_paper(session, "A paper")
         add_edition(session, found(sessions).id, [paper_id], queued=True)
         session.add(VoteRow(subscriber_id=1, paper_id=paper_id, value="up", via="web", at=NOON))
+        session.add(Mute(subscriber_id=1, kind="word", text="GAN", created_at=NOON))
     with sessions() as session:
         subscribers.erase(session, "ann@example.org")
     owned = [t for t in Base.metadata.sorted_tables if "subscriber_id" in t.columns]
@@ -404,10 +441,12 @@ def test_an_export_holds_everything_and_is_json(sessions: Sessions) -> None:
         paper_id = add_paper(session, "A paper")
         add_edition(session, 1, [paper_id], queued=True)
         session.add(VoteRow(subscriber_id=1, paper_id=paper_id, value="up", via="web", at=NOON))
+        session.add(Mute(subscriber_id=1, kind="word", text="GAN", created_at=NOON))
     with sessions.reading() as session:
         everything = json.loads(json.dumps(subscribers.export(session, "ann@example.org")))
     assert everything["subscriber"]["address"] == "ann@example.org"
     assert everything["interests"][0]["text"] == "graphs"
+    assert everything["mutes"][0] == {"kind": "word", "text": "GAN", "created_at": NOON.isoformat()}
     assert everything["votes"][0]["title"] == "A paper"
     assert everything["votes"][0]["at"] == "2026-03-01T12:00:00+00:00"
     assert everything["editions"][0]["local_date"] == "2026-03-01"

@@ -58,20 +58,25 @@ def ranking(
     from digest.evaluation.ranking import as_json as plain
     from digest.papers.encoder import DEFAULT, SentenceEncoder
 
-    methods = {one.name: one for one in all_methods()}
-    for name in method or ():
-        if name not in methods:
-            raise BadInput(f"method: must be one of {', '.join(methods)}, not {name!r}")
-    chosen = [one for name, one in methods.items() if not method or name in method]
     collection = load(folder)
     embeddings = Embeddings(SentenceEncoder(encoder or DEFAULT), cache or cache_folder())
-    papers = [paper.text for paper in collection.papers]
     with _bars() as begin:
 
         def embed(texts: Sequence[str]) -> NDArray[np.float32]:
-            return embeddings(texts, progress=begin("Encoding", len(embeddings.missing(texts))))
+            missing = len(embeddings.missing(texts))
+            return (
+                embeddings(texts, progress=begin("Encoding", missing))
+                if missing
+                else embeddings(texts)
+            )
 
-        report = run(collection, embed(papers), embed, chosen, part=part, begin=begin)
+        methods = {one.name: one for one in all_methods(embed)}
+        for name in method or ():
+            if name not in methods:
+                raise BadInput(f"method: must be one of {', '.join(methods)}, not {name!r}")
+        chosen = [one for name, one in methods.items() if not method or name in method]
+        vectors = embed([paper.text for paper in collection.papers])
+        report = run(collection, vectors, embed, chosen, part=part, begin=begin)
     if as_json:
         print_json({**plain(report), "part": part, "encoder": embeddings.encoder.identity})
     else:

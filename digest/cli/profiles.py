@@ -24,6 +24,7 @@ from digest.cli.door import (
 )
 from digest.errors import BadInput
 from digest.papers.catalog import find_paper
+from digest.profiles import mutes
 from digest.profiles.exchange import export_profile, import_profile, reset_profile
 from digest.profiles.interests import (
     embed_interests,
@@ -32,10 +33,8 @@ from digest.profiles.interests import (
     set_interest,
 )
 from digest.profiles.learned import RECENT, learned
-from digest.profiles.mutes import MuteView, mutes_of
-from digest.profiles.mutes import mute as mute_one
-from digest.profiles.mutes import unmute as unmute_one
-from digest.store.tables import VoteValue
+from digest.profiles.mutes import MuteView
+from digest.store.tables import MuteKind, VoteValue
 from digest.subscribers import find
 
 app = typer.Typer(no_args_is_help=True, help="What subscribers told us and what was learned.")
@@ -51,10 +50,10 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Li
             who = find(session, address)
             n = limit or RECENT
             known = learned(session, who.id, digest.encoder.identity, now=now(), n=n)
-            muted = mutes_of(session, who.id)
+            muted = mutes.mutes_of(session, who.id)
     if as_json:
-        mutes = [asdict(view) for view in muted]
-        print_json([{"address": who.address, **asdict(known), "mutes": mutes}])
+        rows = [asdict(view) for view in muted]
+        print_json([{"address": who.address, **asdict(known), "mutes": rows}])
         return
     say(f"{who.address}\n\nInterests\n")
     columns: Columns = {
@@ -127,7 +126,7 @@ def mute(
     named = _named(word, author, category)
     with opened(ctx) as digest, digest.sessions() as session:
         who, at = find(session, address), now()
-        new = [mute_one(session, who.id, one.kind, one.text, at) for one in named]
+        new = [mutes.mute(session, who.id, one.kind, one.text, at) for one in named]
     for one, is_new in zip(named, new, strict=True):
         said = "is muted" if is_new else "was muted already"
         say(f"{who.address}: {one.kind} {one.text!r} {said}")
@@ -145,8 +144,8 @@ def unmute(
     named = _named(word, author, category)
     with opened(ctx) as digest, digest.sessions() as session:
         who = find(session, address)
-        gone = [unmute_one(session, who.id, one.kind, one.text) for one in named]
-        left = mutes_of(session, who.id)
+        gone = [mutes.unmute(session, who.id, one.kind, one.text) for one in named]
+        left = mutes.mutes_of(session, who.id)
     for one, was in zip(named, gone, strict=True):
         said = "is not muted any more" if was else "was not muted"
         say(f"{who.address}: {one.kind} {one.text!r} {said}")
@@ -157,9 +156,8 @@ def unmute(
 def _named(
     words: list[str] | None, authors: list[str] | None, categories: list[str] | None
 ) -> list[MuteView]:
-    named = [MuteView("word", text) for text in words or ()]
-    named += [MuteView("author", text) for text in authors or ()]
-    named += [MuteView("category", text) for text in categories or ()]
+    given = {"word": words, "author": authors, "category": categories}
+    named = [MuteView(kind, text) for kind in get_args(MuteKind) for text in given[kind] or ()]
     if not named:
         raise BadInput("nothing is named: give --word, --author or --category")
     return named

@@ -108,9 +108,10 @@ def _sources(session: Session, app: App, now: datetime) -> list[Job]:
 
 def _embedding(session: Session, app: App, _now: datetime) -> list[Job]:
     identity = app.encoder.identity
-    some = embedding.pending(session, identity, limit=1)
-    some = some or interests.pending(session, identity, limit=1)
-    return [Job("embed", "embed")] if some else []
+    waiting = embedding.pending(session, identity, limit=1) or interests.pending(
+        session, identity, limit=1
+    )
+    return [Job("embed", "embed")] if waiting else []
 
 
 def _editions(session: Session, _app: App, now: datetime) -> list[Job]:

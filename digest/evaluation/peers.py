@@ -42,7 +42,9 @@ class ArxivSanity:
         rows = []
         for case in cases:
             is_liked = np.isin(np.arange(len(fold.texts)), case.likes)
-            machine = LinearSVC(class_weight="balanced", max_iter=10_000, tol=1e-6, C=0.01)
+            machine = LinearSVC(
+                class_weight="balanced", max_iter=10_000, tol=1e-6, C=0.01, random_state=0
+            )
             rows.append(machine.fit(features, is_liked).decision_function(candidates))
         return np.stack(rows)
 

@@ -119,12 +119,14 @@ def load(folder: Path) -> Collection:
 class Fold:
     """One split of the papers, and all that a method may know of it.
 
-    `texts` and `embeddings` float32 (n, d) are of all n papers, `days` datetime64 (n,) when each
-    was posted; `known` and `cold` are sorted ids. `libraries` and `user_folds` go together: a
-    user's likes among the known papers alone, so that nothing here tells who likes a cold one.
+    `texts` (with their `titles`) and `embeddings` float32 (n, d) are of all n papers, `days`
+    datetime64 (n,) when each was posted; `known` and `cold` are sorted ids. `libraries` and
+    `user_folds` go together: a user's likes among the known papers alone, so that nothing here
+    tells who likes a cold one.
     """
 
     number: int
+    titles: tuple[str, ...]
     texts: tuple[str, ...]
     embeddings: NDArray[np.float32]
     days: NDArray[np.datetime64]
@@ -311,6 +313,7 @@ def _fold(collection: Collection, embeddings: NDArray[np.float32], number: int, 
     is_cold[cold] = True
     return Fold(
         number,
+        tuple(paper.title for paper in collection.papers),
         tuple(paper.text for paper in collection.papers),
         embeddings,
         _days(collection),

@@ -64,10 +64,10 @@ class Report:
     seconds_by_method: Mapping[str, float]
 
 
-def all_methods() -> list[Method]:
-    """Our own ranker, where it is installed, and its peers."""
+def all_methods(embed: Embed) -> list[Method]:
+    """Our own ranker, which may have more embedded, where it is installed; and its peers."""
     try:
-        ours: Method = import_module("digest.evaluation.ours").Ours()
+        ours: Method = import_module("digest.evaluation.ours").Ours(embed)
     except ModuleNotFoundError as error:
         if error.name != "digest.evaluation.ours":
             raise
@@ -86,8 +86,9 @@ def run(
 ) -> Report:
     """Measure `methods` on both splits and, of the first that reads down-votes, the effects.
 
-    Raises BadInput where no reader of `part` has likes enough for any case. `vectors` float32 (n, d) are of the collection's papers, `embed` gives those of interests.
+    `vectors` float32 (n, d) are of the collection's papers, `embed` gives those of interests.
     `begin` is told what comes and how many steps it has, and gives what is to be told of each.
+    Raises BadInput where no reader of `part` has likes enough for any case.
     """
     started = time.perf_counter()
     splits = [random_folds(collection, vectors), [time_fold(collection, vectors)]]
@@ -99,7 +100,7 @@ def run(
         raise BadInput(f"no user of the part {part!r} has likes enough to be ranked for")
     seconds = dict.fromkeys((method.name for method in methods), 0.0)
     tables = [
-        _measure(methods, some, seconds, begin(what, len(some) * len(methods)))
+        _measure(methods, some, seconds, lambda name, n, what=what: begin(f"{what}, {name}", n))
         for what, some in zip(("Five folds", "The last fifth"), asked, strict=True)
     ]
     subject = next((method for method in methods if method.reads_dislikes), None)
@@ -111,11 +112,15 @@ def run(
 
 
 def _measure(
-    methods: Iterable[Method], asked: Sequence[Round], seconds: dict[str, float], step: Step
+    methods: Iterable[Method],
+    asked: Sequence[Round],
+    seconds: dict[str, float],
+    begin: Callable[[str, int], Step],
 ) -> Table:
     table: Table = {}
     for method in methods:
         rows: dict[str, list[tuple[Ids, NDArray[np.float64]]]] = {}
+        step = begin(method.name, len(asked))
         for one in asked:
             if not (one.kind == "k0" and method.needs_likes):
                 began = time.perf_counter()

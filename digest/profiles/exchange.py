@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
 from digest.papers.identity import arxiv_id, doi, title_key
-from digest.profiles import mutes
 from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
+from digest.profiles.mutes import LONGEST_MUTE, MOST_MUTES, mute, mutes_of
 from digest.store import insert
 from digest.store.tables import Interest, Mute, MuteKind, Paper, PaperKey, VoteRow, VoteValue
 
@@ -38,13 +38,13 @@ class _Vote(_Part):
 
 class _Mute(_Part):
     kind: MuteKind
-    text: Annotated[str, Field(min_length=1, max_length=mutes.LONGEST)]
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST_MUTE)]
 
 
 class _File(_Part):
     interests: Annotated[list[_Interest], Field(max_length=MOST)] = []
     votes: list[_Vote] = []
-    mutes: Annotated[list[_Mute], Field(max_length=mutes.MOST)] = []
+    mutes: Annotated[list[_Mute], Field(max_length=MOST_MUTES)] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,7 @@ def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
         ],
         "votes": [{**vote, "at": vote["at"].isoformat()} for vote in votes],
         "mutes": [
-            {"kind": view.kind, "text": view.text}
-            for view in mutes.mutes_of(session, subscriber_id)
+            {"kind": view.kind, "text": view.text} for view in mutes_of(session, subscriber_id)
         ],
     }
 
@@ -93,7 +92,7 @@ def import_profile(
     for interest in file.interests:
         set_interest(session, subscriber_id, interest.name, interest.text, now)
     for muted in file.mutes:
-        mutes.mute(session, subscriber_id, muted.kind, muted.text, now)
+        mute(session, subscriber_id, muted.kind, muted.text, now)
     unknown = []
     for vote in file.votes:
         paper_id = _paper(session, vote)

@@ -46,7 +46,7 @@ class Ground:
         new = [hash_ for hash_ in texts if hash_ in usable and hash_ not in self._points]
         if new:
             matrix = np.stack([usable[hash_] for hash_ in new])
-            terms = _terms(self.words, [texts[hash_] for hash_ in new])
+            terms = terms_of(self.words, [texts[hash_] for hash_ in new])
             points = self.space.points(Texts(matrix, terms))
             self._points.update(zip(new, points, strict=True))
         return {hash_: self._points[hash_] for hash_ in texts if hash_ in usable}
@@ -128,10 +128,10 @@ def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
 def _make(
     session: Session, encoder: str, rows: Sequence[_Row], *, with_votes: bool, now: datetime
 ) -> Ground:
-    words = _fit_words([row.text for row in rows])
+    words = fit_words([row.text for row in rows])
     d = len(rows[0].vector)
     background = Texts(
-        np.stack([row.vector for row in rows]), _terms(words, [r.text for r in rows])
+        np.stack([row.vector for row in rows]), terms_of(words, [r.text for r in rows])
     )
     votes = _votes(session, encoder, words, d, now) if with_votes else None
     return Ground(fit_space(background, votes), words, d)
@@ -163,7 +163,7 @@ def _votes(
         return None
     texts = Texts(
         np.stack([vectors[paper.text_hash] for paper in papers]),
-        _terms(words, [text_of(paper.title, paper.abstract) for paper in papers]),
+        terms_of(words, [text_of(paper.title, paper.abstract) for paper in papers]),
     )
     column = {paper.id: i for i, paper in enumerate(papers)}
     pairs = session.execute(
@@ -179,7 +179,7 @@ def _votes(
     return Votes(texts, csr_array((ones, (rows, columns)), shape=shape))
 
 
-def _fit_words(texts: Sequence[str]) -> "TfidfVectorizer | None":
+def fit_words(texts: Sequence[str]) -> "TfidfVectorizer | None":
     """The words that tell these texts apart; None where there are none."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -199,7 +199,8 @@ def _fit_words(texts: Sequence[str]) -> "TfidfVectorizer | None":
     return vectorizer
 
 
-def _terms(words: "TfidfVectorizer | None", texts: Sequence[str]) -> csr_array:
+def terms_of(words: "TfidfVectorizer | None", texts: Sequence[str]) -> csr_array:
+    """TF-IDF rows of texts at unit length, float32 (n, v); a text of unknown words is zero."""
     if words is None:
         return csr_array((len(texts), 1), dtype=np.float32)
     return csr_array(words.transform(texts))

@@ -23,7 +23,7 @@ from digest.papers.clean import one_line
 from digest.store import insert
 from digest.store.tables import ListingRow, Mute, MuteKind, Paper
 
-LONGEST, MOST = 100, 200
+LONGEST_MUTE, MOST_MUTES = 100, 200
 
 # SQLite takes a limited number of parameters in one statement.
 _AT_ONCE = 5000
@@ -38,7 +38,7 @@ _TRADE_MARKS = re.compile("[™℠]")
 # Scripts written without spaces, or (Hangul) with endings that belong to no word.
 _UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL", "THAI", "LAO",
              "KHMER", "MYANMAR", "TIBETAN")  # fmt: skip
-_TITLES = frozenset({"dr", "prof", "jr", "sr", "ii", "iii", "iv", "phd"})
+_TITLES = re.compile(r"(?i:dr|prof|jr|sr|ph\.?d)\.?|III?|IV")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,15 @@ def mute(session: Session, subscriber_id: int, kind: MuteKind, text: str, now: d
     Raises BadInput for a text that is empty, overlong or only punctuation, and for too many.
     """
     text = one_line(text)
-    if not 1 <= len(text) <= LONGEST:
-        raise BadInput(f"a muted {kind} has 1 to {LONGEST} characters, not {len(text)}")
-    if not _key(kind, text):
+    if not 1 <= len(text) <= LONGEST_MUTE:
+        raise BadInput(f"a muted {kind} has 1 to {LONGEST_MUTE} characters, not {len(text)}")
+    if not (_words(text) and _key(kind, text)):
         raise BadInput(f"a muted {kind} needs a letter or a digit, and {text!r} has none")
     known = mutes_of(session, subscriber_id)
     if any(_key(kind, text) == _key(kind, view.text) for view in known if view.kind == kind):
         return False
-    if len(known) >= MOST:
-        raise BadInput(f"a subscriber has at most {MOST} mutes: unmute something first")
+    if len(known) >= MOST_MUTES:
+        raise BadInput(f"a subscriber has at most {MOST_MUTES} mutes: unmute something first")
     row = {"subscriber_id": subscriber_id, "kind": kind, "text": text, "created_at": now}
     session.execute(insert(session, Mute).values(row).on_conflict_do_nothing())
     return True
@@ -293,10 +293,11 @@ def _name_parts(text: str) -> list[tuple[bool, str]]:
 
     Hyphens and apostrophes hold a part together: Wei-Ming is not Wei.
     """
-    raw = text.replace(".", " ").split()
+    said = " ".join(part for part in text.split() if not _TITLES.fullmatch(part))
+    raw = said.replace(".", " ").split()
     capitals = any(part[0].isupper() for part in raw)
     parts = [(capitals and part[0].islower(), "".join(_words(part).split())) for part in raw]
-    return [part for part in parts if part[1] and part[1] not in _TITLES]
+    return [part for part in parts if part[1]]
 
 
 def _bare(parts: Sequence[tuple[bool, str]]) -> tuple[str, ...]:
@@ -310,7 +311,7 @@ def _is_initial(part: str) -> bool:
 
 def _is(asked: _Name, author: _Name) -> bool:
     """Whether an author may be the one asked for, as far as both names tell."""
-    if asked.letters == author.letters or sorted(asked.parts) == sorted(author.parts):
+    if asked.letters == author.letters:
         return True
     if not asked.given or asked.parts == author.family:
         return asked.parts == author.family[-len(asked.parts) :]

@@ -20,8 +20,8 @@ HALF_LIFE_DAYS = 540.0
 MOST = 256
 # How strongly the background counts against a profile of m signals; chosen on the tuning part.
 LEAST_LEVEL, GREATEST_LEVEL, LEVEL_POWER = 0.005, 0.06, 0.75
-# Numbers that a batch may hold at once: 64 MB of float32.
-_AT_ONCE = 2**24
+# Numbers that a batch may hold at once: what is larger is slower, for memory that is new to it.
+_AT_ONCE = 2**21
 
 
 def fit_profiles(signals: Signals, space: Space) -> Profiles:

@@ -178,8 +178,8 @@ def _explore(
     chosen = choice.papers[who]
     unknown = np.zeros(options.shape, np.float32)
     shrink = 1.0 / (1.0 + profiles.levels[who, None] * profiles.spectrum)
-    for first in range(0, len(who), 1024):
-        part = slice(first, first + 1024)
+    for first in range(0, len(who), 128):
+        part = slice(first, first + 128)
         points = candidates.points[np.maximum(options[part], 0)] * np.sqrt(shrink[part, None, :])
         shown = candidates.points[np.maximum(chosen[part], 0)] * np.sqrt(shrink[part, None, :])
         shown *= (chosen[part] >= 0)[:, :, None]
@@ -237,7 +237,7 @@ def _reasons(profiles: Profiles, candidates: Candidates, choice: Choice) -> tupl
         while (
             last < len(order)
             and sizes[order[last]] <= max(2 * width, 8)
-            and (last - first + 1) * sizes[order[last]] * candidates.points.shape[1] < 2**24
+            and (last - first + 1) * sizes[order[last]] * candidates.points.shape[1] < 2**21
         ):
             last += 1
         who = order[first : max(last, first + 1)]

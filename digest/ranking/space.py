@@ -21,7 +21,7 @@ FEW = 20
 SHARPNESS = 1.5
 # What readers like together says nothing before the first of these numbers of readers, and has its
 # full weight from the second on (RANKING.md).
-READERS = 500, 2000
+READERS = 500, 1500
 LIKED_DIMENSIONS = 128
 # Below this part of the greatest, a component is noise.
 _LEAST = 1e-6

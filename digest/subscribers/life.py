@@ -35,7 +35,8 @@ CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
 
 _A_DAY = timedelta(days=1)
 _TIME_TO_CONFIRM = timedelta(days=7)
-_SETTINGS = ("timezone", "hour", "frequency", "length", "mix", "min_probability")
+_WHEN = ("timezone", "hour", "frequency")
+_SETTINGS = (*_WHEN, "length", "mix", "min_probability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +285,7 @@ def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetim
     after = {name: getattr(asked, name) for name in _SETTINGS}
     for name, value in after.items():
         setattr(row, name, value)
-    if row.state == "active" and before != after:
+    if row.state == "active" and any(before[name] != after[name] for name in _WHEN):
         row.next_due_at = _next_due(row, now)
     known = set(session.scalars(select(Interest.text).where(Interest.subscriber_id == row.id)))
     new = [text for text in asked.interest.splitlines() if text not in known][: MOST - len(known)]

@@ -14,9 +14,9 @@ demo, init, doctor, serve, tick, deliver, why,
 ingest page, ingest source, papers list, papers show, papers search, sources list, sources run,
 subscribers add, subscribers list, subscribers show, subscribers pause, subscribers resume,
 subscribers remove, subscribers import, subscribers export,
-profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute, profiles vote,
-profiles reset,
-profiles export, profiles import, editions preview, editions build, editions show
+profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute,
+profiles vote, profiles reset, profiles export, profiles import,
+editions preview, editions build, editions show
 """
 COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(",")]
 

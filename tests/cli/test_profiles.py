@@ -60,6 +60,53 @@ def test_an_interest_that_cannot_be_is_refused(home: Path, name: str, text: str,
     assert digest("profiles", "set-interest", ADA, name, text).error == said
 
 
+def test_words_authors_and_categories_are_muted_shown_and_unmuted(encoded: Path) -> None:
+    add_ada()
+    named = ["--word", "GAN", "--word", "a b", "--author", "Turing, A.", "--category", "cs.CL"]
+    assert done("profiles", "mute", ADA, *named).out.splitlines() == [
+        "ada@example.org: word 'GAN' is muted",
+        "ada@example.org: word 'a b' is muted",
+        "ada@example.org: author 'Turing, A.' is muted",
+        "ada@example.org: category 'cs.CL' is muted",
+    ]
+    said = done("profiles", "mute", ADA, "--word", "gan").out
+    assert said == "ada@example.org: word 'gan' was muted already\n"
+    (profile,) = done("profiles", "show", ADA, "--json").json
+    assert {"kind": "author", "text": "Turing, A."} in profile["mutes"]
+    assert len(profile["mutes"]) == 4
+    shown = done("profiles", "show", ADA).out
+    assert all(text in shown for text in ("GAN", "a b", "Turing, A.", "cs.CL"))
+    everything = json.loads(done("subscribers", "export", ADA).out)
+    assert [muted["text"] for muted in everything["mutes"]] == [
+        "Turing, A.", "cs.CL", "GAN", "a b",
+    ]  # fmt: skip
+    assert done("profiles", "unmute", ADA, *named[:-2], "--word", "x").out.splitlines() == [
+        "ada@example.org: word 'GAN' is not muted any more",
+        "ada@example.org: word 'a b' is not muted any more",
+        "ada@example.org: word 'x' was not muted",
+        "ada@example.org: author 'Turing, A.' is not muted any more",
+        "ada@example.org: muted now: category 'cs.CL'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ([], "nothing is named: give --word, --author or --category"),
+        (["--word", ""], "a muted word has 1 to 100 characters, not 0"),
+        (["--category", "c" * 101], "a muted category has 1 to 100 characters, not 101"),
+        (["--word", "GAN", "--author", "-"], "a muted author needs a letter or a digit, and '-'"),
+    ],
+)
+def test_what_cannot_be_muted_is_refused_and_nothing_is(
+    home: Path, named: list[str], said: str
+) -> None:
+    add_ada()
+    before = stored()
+    assert digest("profiles", "mute", ADA, *named).error.startswith(said)
+    assert stored() == before
+
+
 def test_a_vote_is_cast_changed_and_taken_back(day: Path) -> None:
     title = titles()[0]
     for value in ("up", "saved", "down"):
@@ -72,10 +119,11 @@ def test_a_vote_is_cast_changed_and_taken_back(day: Path) -> None:
 
 def test_a_profile_moves_to_another_subscriber_as_a_file(day: Path) -> None:
     done("profiles", "vote", ADA, titles()[0], "up")
+    done("profiles", "mute", ADA, "--word", "GAN")
     Path("ada.json").write_text(done("profiles", "export", ADA).out, encoding="utf-8")
     done("subscribers", "add", "bob@example.org")
     said = done("profiles", "import", "bob@example.org", "ada.json").out
-    assert said == "bob@example.org: 1 interests, 1 votes\n"
+    assert said == "bob@example.org: 1 interests, 1 votes, 1 mutes\n"
     assert done("profiles", "export", "bob@example.org").out == done("profiles", "export", ADA).out
 
 
@@ -107,7 +155,7 @@ def test_a_reset_asks_unless_it_is_told_yes(day: Path) -> None:
     assert digest("profiles", "reset", ADA).status != 0
     assert stored() == before
     said = done("profiles", "reset", ADA, "--yes").out
-    assert said == "ada@example.org: 1 interests and 0 votes forgotten\n"
+    assert said == "ada@example.org: 1 interests, 0 votes, 0 mutes forgotten\n"
 
 
 @pytest.mark.parametrize(
@@ -115,6 +163,8 @@ def test_a_reset_asks_unless_it_is_told_yes(day: Path) -> None:
     [
         "set-interest ada@example.org ir retrieval",
         "remove-interest ada@example.org ir",
+        "mute ada@example.org --word GAN --word gan --author Turing --category cs.CL",
+        "unmute ada@example.org --word GAN",
         "vote ada@example.org 1 up",
         "vote ada@example.org 1 none",
         "reset ada@example.org --yes",

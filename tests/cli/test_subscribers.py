@@ -34,6 +34,23 @@ def test_every_setting_can_be_chosen(home: Path) -> None:
     assert "50% theirs, 50% trending" in shown
 
 
+def test_a_least_probability_is_chosen_kept_shown_and_switched_off(home: Path) -> None:
+    add_ada()
+    assert ada()["min_probability"] is None
+    assert "likely" not in done("subscribers", "show", "ada@example.org").out
+    assert add_ada("--min-probability", "0.3").out == "ada@example.org: changed\n"
+    add_ada("--hour", "8")
+    assert ada()["min_probability"] == 0.3
+    assert "likely  at least 30%" in done("subscribers", "show", "ada@example.org").out
+    exported = json.loads(done("subscribers", "export", "ada@example.org").out)
+    assert exported["subscriber"]["min_probability"] == 0.3
+    for nothing in ("none", ""):
+        add_ada("--min-probability", "0")
+        assert ada()["min_probability"] == 0
+        add_ada("--min-probability", nothing)
+        assert ada()["min_probability"] is None
+
+
 def test_adding_again_with_an_hour_changes_the_hour_alone(home: Path) -> None:
     add_ada("--timezone", "Europe/Berlin", "--mix", "0.2")
     assert add_ada("--hour", "8").out == "ada@example.org: changed\n"
@@ -109,6 +126,7 @@ def test_an_export_is_json_and_an_erased_subscriber_is_gone(home: Path) -> None:
     "command",
     [
         "add ada@example.org --hour 8 --interest retrieval",
+        "add ada@example.org --min-probability 0.3",
         "pause ada@example.org",
         "pause ada@example.org --until 2099-12-27",
         "resume ada@example.org",

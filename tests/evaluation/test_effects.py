@@ -1,4 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from digest.evaluation.effects import (
 )
 from digest.evaluation.peers import MeanEmbedding, Random
 from digest.evaluation.protocol import Case, Fold, Round, random_folds
-from tests.evaluation.libraries import World, topic_of
+from tests.evaluation.libraries import World
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,9 @@ def test_far_down_votes_are_of_one_reader_with_another_taste(few: Round) -> None
     fold, cases = spy.asked[1]
     for case in cases:
         keeps_all = [np.isin(case.dislikes, library).all() for library in fold.libraries]
-        strangers = [library for library, all_ in zip(fold.libraries, keeps_all, strict=True) if all_]
+        strangers = [
+            library for library, all_ in zip(fold.libraries, keeps_all, strict=True) if all_
+        ]
         assert any(not np.isin(case.likes, library).any() for library in strangers)
 
 
@@ -131,7 +134,7 @@ def test_a_replay_shows_each_day_once_and_learns_from_the_past_alone(whole: Roun
     asked = spy.asked[: effects.N_DAYS + 1]
     shown = np.concatenate([fold.cold for fold, _ in asked[:-1]])
     assert len(set(shown.tolist())) == len(shown)
-    for (fold, cases), (later, _) in zip(asked, asked[1:], strict=False):
+    for (fold, cases), (later, _) in pairwise(asked):
         assert not np.isin(fold.cold, fold.known).any()
         assert set(fold.known) < set(later.known)
         assert np.isin(np.concatenate([case.likes for case in cases]), fold.known).all()
@@ -214,11 +217,10 @@ def test_the_calibration_error_is_between_none_and_all(values: list[float]) -> N
 def test_all_tables_come_together(whole: Round, few: Round) -> None:
     begun: list[tuple[str, int]] = []
 
-    def begin(what: str, total: int) -> object:
+    def begin(what: str, total: int) -> Callable[[int], None]:
         begun.append((what, total))
         return lambda _n: None
 
-    found = effects.of(Certain(0.1), [few, whole], begin)  # type: ignore[arg-type] # it is one
+    found = effects.of(Certain(0.1), [few, whole], begin)
     assert list(found) == ["down_votes", "diversity", "exploration", "calibration"]
     assert begun == [("Effects on mean_embedding", 4)]
-    assert topic_of(0) == topic_of(12)

@@ -1,4 +1,6 @@
 from collections import Counter
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -170,10 +172,7 @@ def test_samples_are_nested_and_drawn_as_the_protocol_says(world: World, folds: 
         for cases in zip(*(one.cases for one in small), strict=True):
             samples = [case.likes.tolist() for case in cases]
             assert [len(sample) for sample in samples] == [1, 3, 5, 10]
-            assert all(
-                long[: len(short)] == short
-                for short, long in zip(samples, samples[1:], strict=False)
-            )
+            assert all(long[: len(short)] == short for short, long in pairwise(samples))
         reader, case = int(small[0].readers[0]), small[3].cases[0]
         known = fold.libraries[reader]
         drawn = np.random.default_rng(1000 * fold.number + case.user).permutation(len(known))
@@ -219,7 +218,7 @@ def test_tuning_and_reporting_share_the_users_out(world: World, folds: list[Fold
 # Marks
 
 
-def by_hand(scores: list[float], wanted: list[int]) -> list[float]:
+def by_hand(scores: Sequence[float], wanted: list[int]) -> list[float]:
     order = sorted(range(len(scores)), key=lambda i: -scores[i])
     gains = [1 / np.log2(place + 2) for place, i in enumerate(order[:10]) if i in wanted]
     ideal = [1 / np.log2(place + 2) for place in range(min(10, len(wanted)))]

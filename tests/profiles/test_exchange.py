@@ -12,6 +12,8 @@ from digest.store.tables import Interest, VoteRow
 from tests.profiles.world import NOON, people, read_page
 
 A_DAY = timedelta(days=1)
+NOTHING = {"interests": [], "votes": [], "mutes": []}
+MUTE = '{"kind": "word", "text": "GAN"}'
 
 
 def voted(sessions: Sessions, who: int) -> dict[int, tuple[str, datetime]]:
@@ -25,18 +27,23 @@ def imported(sessions: Sessions, who: int, file: object, now: datetime = NOON) -
         return list(import_profile(session, who, json.dumps(file), now=now).unknown)
 
 
-def exported(sessions: Sessions, who: int) -> object:
+def exported(sessions: Sessions, who: int) -> dict[str, object]:
     with sessions.reading() as session:
-        return json.loads(json.dumps(export_profile(session, who)))
+        file: dict[str, object] = json.loads(json.dumps(export_profile(session, who)))
+    return file
 
 
 def test_what_one_exports_another_imports(sessions: Sessions) -> None:
     (ada, bob), papers = people(sessions, 2), read_page(sessions)
     votes = [{"title": title, "value": "up", "at": str(NOON - A_DAY)} for title in papers]
-    file = {"interests": [{"name": "ir", "text": "retrieval"}], "votes": votes}
+    mutes = [{"kind": "author", "text": "A. Turing"}, {"kind": "word", "text": "GAN"}]
+    interests = [{"name": "ir", "text": "retrieval"}]
+    file = {"interests": interests, "votes": votes, "mutes": mutes}
     assert imported(sessions, ada, file) == []
+    assert imported(sessions, ada, {"mutes": [{"kind": "word", "text": "gan"}]}) == []
     assert imported(sessions, bob, exported(sessions, ada)) == []
     assert exported(sessions, bob) == exported(sessions, ada)
+    assert exported(sessions, bob)["mutes"] == mutes
     assert len(voted(sessions, bob)) == len(papers)
 
 
@@ -87,6 +94,10 @@ def test_a_vote_from_the_future_is_of_today_and_again_changes_nothing(sessions: 
         ('{"votes": [{"title": "x", "value": "up", "at": "2026-01-01T00:00"}]}', r"votes\.0\.at"),
         ('{"votes": [{"title": "x", "value": "up", "at": "0001-01-01T00:00+09:00"}]}', r"\.at: "),
         ('{"interests": [{"name": "a", "text": "\\u0000"}]}', "an interest's text has 1 to"),
+        ('{"mutes": [{"kind": "journal", "text": "x"}]}', r"mutes\.0\.kind: "),
+        ('{"mutes": [{"kind": "word", "text": "WORD"}]}'.replace("WORD", "w" * 101), r"\.text: "),
+        ('{"mutes": [MUTE]}'.replace("MUTE", ",".join([MUTE] * 201)), "mutes: "),
+        ('{"mutes": [MUTE, {"kind": "word", "text": "?"}]}'.replace("MUTE", MUTE), "a muted word"),
     ],
 )
 def test_what_is_no_profile_is_refused_with_where_and_changes_nothing(
@@ -95,20 +106,22 @@ def test_what_is_no_profile_is_refused_with_where_and_changes_nothing(
     (ada,) = people(sessions, 1)
     with pytest.raises(BadInput, match=said), sessions() as session:
         import_profile(session, ada, text, now=NOON)
-    assert exported(sessions, ada) == {"interests": [], "votes": []}
+    assert exported(sessions, ada) == NOTHING
 
 
 def test_a_reset_forgets_one_subscriber_alone(sessions: Sessions) -> None:
     (ada, bob), papers = people(sessions, 2), read_page(sessions)
     votes = [{"title": title, "value": "up"} for title in papers]
-    file = {"interests": [{"name": "ir", "text": "retrieval"}], "votes": votes}
+    interests, mutes = [{"name": "ir", "text": "retrieval"}], [json.loads(MUTE)]
+    file = {"interests": interests, "votes": votes, "mutes": mutes}
     for who in (ada, bob):
         imported(sessions, who, file)
     with sessions() as session:
-        assert reset_profile(session, ada) == {"interests": 1, "votes": len(papers)}
-        assert reset_profile(session, ada) == {"interests": 0, "votes": 0}
-    assert exported(sessions, ada) == {"interests": [], "votes": []}
+        assert reset_profile(session, ada) == {"interests": 1, "votes": len(papers), "mutes": 1}
+        assert reset_profile(session, ada) == {"interests": 0, "votes": 0, "mutes": 0}
+    assert exported(sessions, ada) == NOTHING
     assert len(voted(sessions, bob)) == len(papers)
+    assert exported(sessions, bob)["mutes"] == mutes
 
 
 def test_an_interest_set_again_keeps_its_age_unless_it_changes(sessions: Sessions) -> None:

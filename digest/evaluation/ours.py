@@ -1,0 +1,103 @@
+"""Our own ranker, as the product runs it, behind the protocol's interface."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from digest.evaluation.protocol import Case, Embed, Fold
+from digest.papers.embedding import paper_vectors
+from digest.profiles.ground import fit_words, terms_of
+from digest.ranking.profile import fit_profiles, scores
+from digest.ranking.space import Space, fit_space
+from digest.ranking.types import KINDS, Floats, SignalKind, Signals, Texts, Votes
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+
+@dataclass(slots=True)
+class Ours:
+    """Profiles fitted by `ranking`, on the space of a fold's known papers.
+
+    What it learns from other users is learned without the user fold that is scored.
+    """
+
+    embed: Embed
+    name: str = "digest"
+    needs_likes: bool = False
+    reads_dislikes: bool = True
+    _fold: Fold | None = None
+    _made: dict[int, tuple[Space, Floats, "TfidfVectorizer | None"]] = field(default_factory=dict)
+
+    def scores(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float32]:
+        """How much each case's profile likes each cold paper, (len(cases), n_cold)."""
+        found = np.zeros((len(cases), len(fold.cold)), np.float32)
+        for number in {case.user_fold for case in cases}:
+            places = [i for i, case in enumerate(cases) if case.user_fold == number]
+            space, points, words = self._space(fold, number)
+            signals = _signals([cases[i] for i in places], space, points, words)
+            found[places] = scores(fit_profiles(signals, space), points[fold.cold])
+        return found
+
+    def _space(self, fold: Fold, user_fold: int) -> tuple[Space, Floats, "TfidfVectorizer | None"]:
+        """The space that a user fold is scored in, all papers' points, and the words it knows."""
+        if self._fold is not fold:
+            self._fold, self._made = fold, {}
+        if user_fold not in self._made:
+            words = fit_words([fold.texts[i] for i in fold.known])
+            vectors = paper_vectors(self.embed, fold.titles, fold.texts)
+            papers = Texts(vectors, terms_of(words, fold.texts))
+            known = Texts(papers.vectors[fold.known], papers.terms[fold.known])
+            space = fit_space(known, Votes(known, _likes(fold, user_fold)))
+            self._made[user_fold] = space, space.points(papers), words
+        return self._made[user_fold]
+
+
+def _likes(fold: Fold, user_fold: int) -> csr_array:
+    """The likes of all other users, (users, known papers), 0 or 1."""
+    others = fold.others(user_fold)
+    place = np.full(len(fold.texts), -1, np.int64)
+    place[fold.known] = np.arange(len(fold.known))
+    rows = np.repeat(np.arange(len(others)), [len(likes) for likes in others])
+    columns = place[np.concatenate(others)] if others else np.zeros(0, np.int64)
+    ones = np.ones(len(rows), np.float32)
+    return csr_array((ones, (rows, columns)), shape=(len(others), len(fold.known)))
+
+
+def _signals(
+    cases: Sequence[Case], space: Space, points: Floats, words: "TfidfVectorizer | None"
+) -> Signals:
+    """What the cases' readers told us: an interest, likes, and dislikes, as of today."""
+    interests = [case.interest for case in cases if case.interest is not None]
+    if interests:
+        typed = Texts(
+            np.stack([interest.vector for interest in interests]),
+            terms_of(words, [interest.text for interest in interests]),
+        )
+        points = np.concatenate([points, space.points(typed)])
+    rows: list[int] = []
+    kinds: list[SignalKind] = []
+    sizes = []
+    next_interest = len(points) - len(interests)
+    for case in cases:
+        before = len(rows)
+        if case.interest is not None:
+            rows.append(next_interest)
+            kinds.append("interest")
+            next_interest += 1
+        rows += [*case.likes.tolist(), *case.dislikes.tolist()]
+        kinds.extend("up" for _ in case.likes)
+        kinds.extend("down" for _ in case.dislikes)
+        sizes.append(len(rows) - before)
+    return Signals(
+        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        kinds=np.array([KINDS.index(kind) for kind in kinds], np.int8),
+        refs=np.array(rows, np.int64),
+        ages=np.zeros(len(rows), np.float32),
+        rows=np.array(rows, np.int64),
+        points=points,
+    )
