@@ -1,5 +1,6 @@
 """What an edition is once it is frozen, and the words for its reasons."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
@@ -17,7 +18,8 @@ class Reason:
     """Why a paper is in an edition: one term of its score, and how much of it that term carried.
 
     `kind` is one of `interest` (name), `liked`, `saved` and `disliked` (title of that paper),
-    `trending` (upvotes or None, pages), `resurfaced` (the same, for an old paper) and
+    `trending` (upvotes and their growth since yesterday, its best place on a page of how many, on
+    how many pages; None where no page tells), `resurfaced` (the same, for an old paper) and
     `exploration`. `share` is the part of the score, 0 to 1.
     """
 
@@ -27,6 +29,9 @@ class Reason:
     title: str = ""
     upvotes: int | None = None
     pages: int = 0
+    place: int | None = None
+    of: int = 0
+    growth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +80,33 @@ def in_words(reason: Reason) -> str:
             return f"Close to “{reason.title}”, which you liked"
         case "saved":
             return f"Close to “{reason.title}”, which you saved"
-        case "trending" | "resurfaced":
-            seen = f"on {reason.pages} pages" if reason.pages > 1 else "on today's page"
-            votes = (
-                f", {reason.upvotes} upvote{'s' * (reason.upvotes != 1)}" if reason.upvotes else ""
-            )
-            old = (
-                "An older paper, newly trending: " if reason.kind == "resurfaced" else "Trending: "
-            )
-            return f"{old}{seen}{votes}"
+        case "trending":
+            known = list(_standing(reason))
+            return ", ".join(["Trending", *known]) if known else "Trending on today's page"
+        case "resurfaced":
+            return ", ".join(["An older paper, trending again", *_standing(reason)])
         case "exploration":
-            return "New territory: tell us whether you want more like it"
+            return "New territory; tell us whether you want more like it"
         case "disliked":
             return f"Unlike “{reason.title}”, which you did not want"
         case _:
             raise AssertionError(f"no reason is {reason.kind!r}")
+
+
+def _standing(reason: Reason) -> Iterator[str]:
+    """What is worth saying of a paper's standing: a good place, upvotes, many pages."""
+    if reason.place and reason.of > 1 and reason.place <= max(10, reason.of // 4):
+        yield f"{_ordinal(reason.place)} of {reason.of} on its page"
+    if reason.upvotes:
+        growth = f" ({reason.growth:+} since yesterday)" if reason.growth else ""
+        yield f"{reason.upvotes} upvote{'s' * (reason.upvotes != 1)}{growth}"
+    if reason.pages > 1:
+        yield f"on {reason.pages} pages"
+
+
+def _ordinal(n: int) -> str:
+    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{suffix}"
 
 
 def freeze(item: EditionItem) -> dict[str, Any]:

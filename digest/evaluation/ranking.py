@@ -33,7 +33,8 @@ from digest.evaluation.protocol import (
 )
 
 OURS = "digest"
-Step = Callable[[int], None]
+# What comes, and of how many steps; gives what is to be told how many were done.
+Begin = Callable[[str, int], Callable[[int], None]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,12 +83,11 @@ def run(
     methods: Sequence[Method],
     *,
     part: Part = "report",
-    begin: Callable[[str, int], Step] = lambda _what, _n: lambda _done: None,
+    begin: Begin = lambda _what, _n: lambda _done: None,
 ) -> Report:
     """Measure `methods` on both splits and, of the first that reads down-votes, the effects.
 
     `vectors` float32 (n, d) are of the collection's papers, `embed` gives those of interests.
-    `begin` is told what comes and how many steps it has, and gives what is to be told of each.
     Raises BadInput where no reader of `part` has likes enough for any case.
     """
     started = time.perf_counter()
@@ -100,7 +100,7 @@ def run(
         raise BadInput(f"no user of the part {part!r} has likes enough to be ranked for")
     seconds = dict.fromkeys((method.name for method in methods), 0.0)
     tables = [
-        _measure(methods, some, seconds, lambda name, n, what=what: begin(f"{what}, {name}", n))
+        _measure(what, methods, some, seconds, begin)
         for what, some in zip(("Five folds", "The last fifth"), asked, strict=True)
     ]
     subject = next((method for method in methods if method.reads_dislikes), None)
@@ -112,15 +112,16 @@ def run(
 
 
 def _measure(
+    what: str,
     methods: Iterable[Method],
     asked: Sequence[Round],
     seconds: dict[str, float],
-    begin: Callable[[str, int], Step],
+    begin: Begin,
 ) -> Table:
     table: Table = {}
     for method in methods:
         rows: dict[str, list[tuple[Ids, NDArray[np.float64]]]] = {}
-        step = begin(method.name, len(asked))
+        step = begin(f"{what}, {method.name}", len(asked))
         for one in asked:
             if not (one.kind == "k0" and method.needs_likes):
                 began = time.perf_counter()

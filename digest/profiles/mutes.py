@@ -120,7 +120,7 @@ def with_words(papers: Sequence[tuple[str, str]], muted: Sequence[str]) -> dict[
     """For each muted word or phrase the papers, (title, abstract), that hold it: their places.
 
     Whole words: GAN is neither in "organ" nor in "GANs". Punctuation only parts words, but for
-    + and #, so that C++ is not C. Scripts that do not part words are searched by the letter.
+    + and #: a muted C++ leaves C. Scripts that do not part words are searched by the letter.
     """
     wanted: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for text in muted:

@@ -15,14 +15,20 @@ from tests.editions.world import DAY, MONDAY, add_papers, add_reader, build, tit
         (Reason("liked", 0.5, title="A"), "Close to “A”, which you liked"),
         (Reason("saved", 0.5, title="A"), "Close to “A”, which you saved"),
         (Reason("disliked", 0.5, title="A"), "Unlike “A”, which you did not want"),
-        (Reason("trending", 1.0, pages=1), "Trending: on today's page"),
-        (Reason("trending", 1.0, upvotes=1, pages=1), "Trending: on today's page, 1 upvote"),
-        (Reason("trending", 1.0, upvotes=41, pages=3), "Trending: on 3 pages, 41 upvotes"),
+        (Reason("trending", 1.0, pages=1), "Trending on today's page"),
+        (Reason("trending", 1.0, pages=1, place=2, of=32), "Trending, 2nd of 32 on its page"),
+        (Reason("trending", 1.0, pages=1, place=12, of=32), "Trending on today's page"),
+        (
+            Reason("trending", 1.0, upvotes=41, growth=12, place=11, of=50),
+            "Trending, 11th of 50 on its page, 41 upvotes (+12 since yesterday)",
+        ),
+        (Reason("trending", 1.0, upvotes=1, pages=1), "Trending, 1 upvote"),
+        (Reason("trending", 1.0, upvotes=41, pages=3), "Trending, 41 upvotes, on 3 pages"),
         (
             Reason("resurfaced", 1.0, upvotes=7, pages=2),
-            "An older paper, newly trending: on 2 pages, 7 upvotes",
+            "An older paper, trending again, 7 upvotes, on 2 pages",
         ),
-        (Reason("exploration", 1.0), "New territory: tell us whether you want more like it"),
+        (Reason("exploration", 1.0), "New territory; tell us whether you want more like it"),
     ],
 )
 def test_every_kind_of_reason_has_its_words(reason: Reason, words: str) -> None:
