@@ -1,10 +1,10 @@
 """What became of papers that were shown: the ground on which probabilities stand."""
 
-from bisect import bisect_left
 from datetime import datetime, timedelta
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.orm import Session
 
 from digest.ranking.calibrate import Calibration, calibrate
@@ -14,15 +14,32 @@ from digest.store.tables import EditionItemRow, EditionRow, Interest, VoteRow
 ANSWERED, LATELY = timedelta(days=1), timedelta(days=90)
 OUTCOMES = 5000
 
+# Every shard of an hour is calibrated alike, and one pays for it: the last hour of each database.
+_KEPT: WeakKeyDictionary[Engine | Connection, tuple[datetime, Calibration | None]] = (
+    WeakKeyDictionary()
+)
+
 
 def calibration_of(session: Session, *, now: datetime) -> Calibration | None:
-    """The calibration by the newest outcomes before `now`; None while they are too few.
+    """The calibration by the newest outcomes before the hour of `now`; None while too few.
 
     A paper shown for its score counts as liked if it was voted up or saved since.
     """
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    database = session.get_bind()
+    kept = _KEPT.get(database)
+    if kept is None or kept[0] != hour:
+        kept = _KEPT[database] = hour, _calibrated(session, hour)
+    return kept[1]
+
+
+def _calibrated(session: Session, now: datetime) -> Calibration | None:
     shown = session.execute(
         select(
-            EditionItemRow.subscriber_id, EditionItemRow.score, EditionRow.built_at, VoteRow.value
+            EditionItemRow.subscriber_id,
+            EditionItemRow.edition_id,
+            EditionItemRow.score,
+            VoteRow.value,
         )
         .join(EditionRow, EditionRow.id == EditionItemRow.edition_id)
         .outerjoin(
@@ -39,28 +56,30 @@ def calibration_of(session: Session, *, now: datetime) -> Calibration | None:
         .limit(OUTCOMES)
     ).all()
     liked = np.array([row.value in ("up", "saved") for row in shown], np.float32)
-    owners = {row.subscriber_id for row in shown}
     if not liked.any():
         return None
-    voted: dict[int, list[datetime]] = {}
-    for owner, at in session.execute(
-        select(VoteRow.subscriber_id, VoteRow.at)
-        .where(VoteRow.subscriber_id.in_(owners))
-        .order_by(VoteRow.at)
-    ):
-        voted.setdefault(owner, []).append(at)
-    told = dict(
-        session.execute(
-            select(Interest.subscriber_id, func.count())
-            .where(Interest.subscriber_id.in_(owners))
-            .group_by(Interest.subscriber_id)
-        )
-        .tuples()
-        .all()
+    sizes = _sizes(session, sorted({row.edition_id for row in shown}))
+    return calibrate(
+        np.array([row.score for row in shown], np.float32),
+        np.array([sizes[row.edition_id] for row in shown], np.int64),
+        liked,
     )
-    sizes = [
-        told.get(row.subscriber_id, 0) + bisect_left(voted.get(row.subscriber_id, []), row.built_at)
-        for row in shown
-    ]
-    scores = np.array([row.score for row in shown], np.float32)
-    return calibrate(scores, np.array(sizes, np.int64), liked)
+
+
+def _sizes(session: Session, edition_ids: list[int]) -> dict[int, int]:
+    """How many signals each edition's subscriber had given when it was built."""
+    votes = (
+        select(func.count())
+        .where(VoteRow.subscriber_id == EditionRow.subscriber_id, VoteRow.at < EditionRow.built_at)
+        .scalar_subquery()
+    )
+    interests = (
+        select(func.count())
+        .where(
+            Interest.subscriber_id == EditionRow.subscriber_id,
+            Interest.created_at < EditionRow.built_at,
+        )
+        .scalar_subquery()
+    )
+    query = select(EditionRow.id, votes + interests).where(EditionRow.id.in_(edition_ids))
+    return dict(session.execute(query).tuples().all())

@@ -31,36 +31,55 @@ Select = Callable[[NDArray[np.floating], F32, int, float], Ids]
 # Scores (n,), unit vectors (n, d), those of what was rated (r, d), columns that may be taken.
 Explore = Callable[[NDArray[np.floating], F32, F32, Ids, np.random.Generator], int]
 
+# Down-votes are tried on these kinds of rounds, so many of them.
+FEW = ("k3", "k10")
 N_DOWN = 3
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5)
 # Selection looks at so many of the best; what is below is never worth its diversity.
 POOL = 50
 # The replay: days, likes that a reader starts with, and those that must still be found.
-N_DAYS, N_START, N_TO_FIND = 8, 3, 3
+N_DAYS, N_START, N_TO_FIND = 6, 3, 3
 
 
-def of(
-    method: Method, asked: Sequence[Round], begin: Callable[[str, int], Callable[[int], None]]
-) -> dict[str, Rows]:
-    """All tables for `method` from the rounds of the random folds."""
-    whole = [one for one in asked if one.kind == "all"]
-    few = [one for one in asked if one.kind in ("k3", "k10")]
-    parts: dict[str, Callable[[], Rows]] = {
-        "down_votes": lambda: down_votes(method, few),
-        "diversity": lambda: diversity(method, whole),
-        "exploration": lambda: exploration(method, whole[:1]),
-    }
-    if isinstance(method, Calibrated):
-        parts["calibration"] = lambda: calibration(method, asked)
-    step = begin(f"Effects on {method.name}", len(parts))
-    found = {}
-    for name, part in parts.items():
-        found[name] = part()
-        step(1)
-    return found
+class Effects:
+    """Watches one method's answers on the random folds, and asks it a little more about each.
+
+    It asks while the method still has the fold at hand: learning one costs more than many answers.
+    """
+
+    def __init__(self, method: Method) -> None:
+        """Watch `method`."""
+        self.method = method
+        self._downs: list[Played] = []
+        self._lists: list[Lists] = []
+        self._stated: list[Stated] = []
+        self._whole: Round | None = None
+
+    def learn(self, outcomes: Sequence[Round]) -> None:
+        """Let a method that states probabilities learn from readers who are not measured."""
+        if isinstance(self.method, Calibrated):
+            self.method.learn(outcomes)
+
+    def see(self, one: Round, scores: NDArray[np.floating]) -> None:
+        """Take in a round and the method's answer to it."""
+        if one.kind in FEW:
+            self._downs.append(play_down_votes(self.method, one, scores))
+        if one.kind == "all":
+            self._whole = self._whole or one
+            self._lists.append(play_diversity(one, scores))
+        if isinstance(self.method, Calibrated):
+            self._stated.append(play_calibration(self.method, one))
+
+    def tables(self) -> dict[str, Rows]:
+        """All tables, after the last round; a replay of days is made now."""
+        found = {"down_votes": down_votes(self._downs), "diversity": diversity(self._lists)}
+        found["exploration"] = exploration(self.method, self._whole) if self._whole else []
+        if self._stated:
+            found["calibration"] = calibration(self._stated)
+        return found
 
 
-def down_votes(method: Method, asked: Sequence[Round]) -> Rows:
+def down_votes(played: Sequence["Played"]) -> Rows:
     """What three explicit down-votes do to a reader with few likes.
 
     `far`: known papers of a random reader with whom they share none. `near`: what they would be
@@ -70,48 +89,37 @@ def down_votes(method: Method, asked: Sequence[Round]) -> Rows:
     the down-votes: obedience. The cold likes are looked at by the marks alone.
     """
     rows: Rows = []
-    for kind in dict.fromkeys(one.kind for one in asked):
-        played = [_play_down_votes(method, one) for one in asked if one.kind == kind]
-        users = np.concatenate([one.users for one in played])
+    for kind in dict.fromkeys(one.kind for one in played):
+        some = [one for one in played if one.kind == kind]
+        users = np.concatenate([one.users for one in some])
+        before = np.concatenate([one.marks["none"] for one in some])
         for which in ("none", "far", "near"):
-            values = np.concatenate([one.marks[which] for one in played])
-            before = np.concatenate([one.marks["none"] for one in played])
+            values = np.concatenate([one.marks[which] for one in some])
             row = _row({"likes": kind, "down_votes": which}, users, values, before)
             if which != "none":
-                places = np.concatenate([one.places[which] for one in played])
+                places = np.concatenate([one.places[which] for one in some])
                 row["place_before"], row["place"] = places.mean(axis=0).tolist()
             rows.append(row)
     return rows
 
 
-def diversity(method: Method, asked: Sequence[Round], select: Select | None = None) -> Rows:
+def diversity(lists: Sequence["Lists"]) -> Rows:
     """What diversity costs and brings: nDCG@10 and intra-list similarity of the ten selected.
 
     The similarity is the mean cosine between two of them, centred on the known papers.
     """
-    select = select or mmr
-    lists: dict[float, list[NDArray[np.float64]]] = {strength: [] for strength in STRENGTHS}
-    users = []
-    for one in asked:
-        unit = _centred(one.fold, one.fold.cold)
-        scores = method.scores(one.fold, one.cases)
-        users += [case.user for case in one.cases]
-        for row, wanted in zip(scores, one.wanted, strict=True):
-            for strength in STRENGTHS:
-                chosen = select(row, unit, DEPTH, strength)
-                lists[strength].append(_list_marks(chosen, wanted, unit))
-    plain = np.stack(lists[STRENGTHS[0]])
+    if not lists:
+        return []
+    users = np.concatenate([users for users, _ in lists])
+    values = np.concatenate([values for _, values in lists])
     rows = []
-    for strength in STRENGTHS:
-        values = np.stack(lists[strength])
-        row = _row({"strength": strength}, np.array(users), values[:, :1], plain[:, :1])
-        rows.append(row | {"intra_list_similarity": float(values[:, 1].mean())})
+    for i, strength in enumerate(STRENGTHS):
+        row = _row({"strength": strength}, users, values[:, i, :1], values[:, 0, :1])
+        rows.append(row | {"intra_list_similarity": float(values[:, i, 1].mean())})
     return rows
 
 
-def exploration(
-    method: Method, asked: Sequence[Round], explorers: Mapping[str, Explore] | None = None
-) -> Rows:
+def exploration(method: Method, one: Round, explorers: Mapping[str, Explore] | None = None) -> Rows:
     """What one exploration slot a day brings: days replayed on the known papers of a fold.
 
     Half of the known papers is the past; the rest come on N_DAYS days, in random order. A reader
@@ -120,23 +128,17 @@ def exploration(
     kept they did, `found_by_slot` the slot's part of it; nDCG@10 and AUC are then on the cold
     papers, from all that was kept.
     """
-    explorers = explorers or EXPLORERS
-    marked: dict[str, list[NDArray[np.float64]]] = {name: [] for name in ("none", *explorers)}
-    users: list[int] = []
-    for one in asked:
-        replay = _Replay.of(one)
-        if not replay.cases:
-            continue
-        users += [case.user for case in replay.cases]
-        for name, explore in {"none": None, **explorers}.items():
-            marked[name].append(replay.play(method, explore))
-    if not users:
+    explorers = EXPLORERS if explorers is None else explorers
+    replay = _Replay.of(one)
+    if not replay.cases:
         return []
-    plain = np.concatenate(marked["none"])
+    users = np.array([case.user for case in replay.cases])
+    played = replay.play(method, {"none": None, **explorers})
     rows = []
-    for name, parts in marked.items():
-        values = np.concatenate(parts)
-        row = _row({"explorer": name}, np.array(users), values[:, :4], plain[:, :4])
+    for name, values in played.items():
+        row = _row(
+            {"explorer": name, "readers": len(users)}, users, values[:, :4], played["none"][:, :4]
+        )
         found, by_slot = values[:, 4:].mean(axis=0).tolist()
         rows.append(row | {"found": found, "found_by_slot": by_slot})
     return rows
@@ -144,38 +146,35 @@ def exploration(
 
 @runtime_checkable
 class Calibrated(Protocol):
-    """A method that says how probable a like is."""
+    """A method that says how probable a like is, once it has learned from outcomes."""
+
+    def learn(self, outcomes: Sequence[Round]) -> None:
+        """Take in rounds with what was wanted in them, of readers who are not measured."""
 
     def probabilities(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.floating]:
         """Probabilities of a like, shape (len(cases), len(fold.cold)); nan: not sure yet."""
 
 
-def calibration(method: Calibrated, asked: Sequence[Round]) -> Rows:
+def calibration(stated: Sequence["Stated"]) -> Rows:
     """Whether stated probabilities are honest, kind by kind.
 
     The Brier score stands beside that of a constant: the share of likes among what was asked.
     `sure` is the share of papers with a probability; the others are left out.
     """
     rows: Rows = []
-    for kind in dict.fromkeys(one.kind for one in asked):
-        stated, liked = [], []
-        for one in (one for one in asked if one.kind == kind):
-            stated.append(np.asarray(method.probabilities(one.fold, one.cases)).ravel())
-            is_liked = np.zeros((len(one.cases), len(one.fold.cold)), bool)
-            for row, wanted in zip(is_liked, one.wanted, strict=True):
-                row[wanted] = True
-            liked.append(is_liked.ravel())
-        p, y = np.concatenate(stated), np.concatenate(liked)
+    for kind in dict.fromkeys(kind for kind, _, _ in stated):
+        p = np.concatenate([p for which, p, _ in stated if which == kind])
+        y = np.concatenate([y for which, _, y in stated if which == kind])
         sure = np.isfinite(p)
-        said: dict[str, Any] = {"likes": kind, "sure": float(sure.mean())}
+        row: dict[str, Any] = {"likes": kind, "sure": float(sure.mean())}
         if sure.any():
-            p, y = p[sure], y[sure].astype(float)
-            said |= {
+            p, y = p[sure], y[sure]
+            row |= {
                 "ece": expected_calibration_error(p, y),
                 "brier": float(((p - y) ** 2).mean()),
                 "brier_of_constant": float(y.mean() * (1 - y.mean())),
             }
-        rows.append(said)
+        rows.append(row)
     return rows
 
 
@@ -230,18 +229,27 @@ def least_known(
 EXPLORERS: Mapping[str, Explore] = {"by_chance": by_chance, "least_known": least_known}
 
 
+# Users (m,), and of each list per strength nDCG@10 and similarity, (m, strengths, 2).
+Lists = tuple[Ids, NDArray[np.float64]]
+# The kind, stated probabilities (m * n_cold,), and whether each paper is liked, 0 or 1.
+Stated = tuple[str, NDArray[np.floating], NDArray[np.float64]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class _Played:
+class Played:
+    """One round with and without down-votes: marks (m, METRICS), places (m, before and after)."""
+
+    kind: str
     users: Ids
     marks: dict[str, NDArray[np.float64]]
     places: dict[str, NDArray[np.float64]]
 
 
-def _play_down_votes(method: Method, one: Round) -> _Played:
+def play_down_votes(method: Method, one: Round, plain: NDArray[np.floating]) -> Played:
+    """Ask again with down-votes, after the answer `plain` without; see `down_votes`."""
     fold, rng = one.fold, np.random.default_rng(3)
     unit = _centred(fold, np.arange(len(fold.texts)))
     kept = _kept(fold)
-    plain = method.scores(fold, one.cases)
     marked = {"none": _marks(plain, one)}
     places = {}
     for which, choose in (("far", _far), ("near", _near)):
@@ -257,7 +265,26 @@ def _play_down_votes(method: Method, one: Round) -> _Played:
             for down, wanted in zip(downs, one.wanted, strict=True)
         ]
         places[which] = np.stack([_places(plain, like_them), _places(scores, like_them)], axis=1)
-    return _Played(np.array([case.user for case in one.cases]), marked, places)
+    return Played(one.kind, np.array([case.user for case in one.cases]), marked, places)
+
+
+def play_diversity(one: Round, scores: NDArray[np.floating], select: Select | None = None) -> Lists:
+    """The lists of a round at each strength; see `diversity`."""
+    choose = select or mmr
+    unit = _centred(one.fold, one.fold.cold)
+    lists = [
+        [_list_marks(choose(row, unit, DEPTH, strength), wanted, unit) for strength in STRENGTHS]
+        for row, wanted in zip(scores, one.wanted, strict=True)
+    ]
+    return np.array([case.user for case in one.cases]), np.array(lists)
+
+
+def play_calibration(method: Calibrated, one: Round) -> Stated:
+    """What a method states, beside what is; see `calibration`."""
+    is_liked = np.zeros((len(one.cases), len(one.fold.cold)))
+    for row, wanted in zip(is_liked, one.wanted, strict=True):
+        row[wanted] = 1
+    return one.kind, np.asarray(method.probabilities(one.fold, one.cases)).ravel(), is_liked.ravel()
 
 
 def _kept(fold: Fold) -> Kept:
@@ -321,9 +348,12 @@ def _list_marks(chosen: Ids, wanted: Ids, unit: F32) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Replay:
-    """A fold's known papers as days; `kept` bool (cases, papers) is what each reader would keep."""
+    """A fold's known papers as days; `kept` bool (cases, papers) is what each reader would keep.
 
-    one: Round
+    The readers are one user fold here, so that what learns from others learns once a day.
+    """
+
+    fold: Fold
     past: Ids
     days: tuple[Ids, ...]
     cases: tuple[Case, ...]
@@ -336,42 +366,57 @@ class _Replay:
         past, rest = np.split(shuffled, [len(shuffled) // 2])
         kept = _kept(one.fold)
         cases, wanted, rows = [], [], []
+        user_folds = np.ones_like(one.fold.user_folds)
         for case, reader, wants in zip(one.cases, one.readers, one.wanted, strict=True):
             keeps = kept[reader]
             first = past[keeps[past]][:N_START]
             if len(first) == N_START and keeps[rest].sum() >= N_TO_FIND:
-                cases.append(replace(case, likes=first))
+                cases.append(replace(case, likes=first, user_fold=0))
+                user_folds[reader] = 0
                 wanted.append(wants)
                 rows.append(keeps)
         days = tuple(np.sort(day) for day in np.array_split(rest, N_DAYS) if len(day))
-        return cls(one, np.sort(past), days, tuple(cases), tuple(wanted), np.array(rows))
+        fold = replace(one.fold, user_folds=user_folds)
+        return cls(fold, np.sort(past), days, tuple(cases), tuple(wanted), np.array(rows))
 
-    def play(self, method: Method, explore: Explore | None) -> NDArray[np.float64]:
-        """The marks at the end, what was found and what of it by the slot, shape (cases, 6)."""
+    def play(
+        self, method: Method, explorers: Mapping[str, Explore | None]
+    ) -> dict[str, NDArray[np.float64]]:
+        """By explorer the marks at the end, what was found, and what of it by the slot: (m, 6).
+
+        All explorers' readers of a day are asked about in one go.
+        """
+        m = len(self.cases)
         rng = np.random.default_rng(4)
-        unit = _centred(self.one.fold, np.arange(len(self.one.fold.texts)))
-        cases, known = list(self.cases), self.past
+        unit = _centred(self.fold, np.arange(len(self.fold.texts)))
+        # One row for each explorer and reader.
+        tried = [explore for explore in explorers.values() for _ in range(m)]
+        kept = np.tile(self.kept, (len(explorers), 1))
+        cases, known = list(self.cases) * len(explorers), self.past
         rated = [case.likes for case in cases]
         by_slot = np.zeros(len(cases))
         for day in self.days:
-            scores = method.scores(narrowed(self.one.fold, known, day), cases)
-            for i, case in enumerate(cases):
+            scores = method.scores(narrowed(self.fold, known, day), cases)
+            for i, (case, explore) in enumerate(zip(cases, tried, strict=True)):
                 shown = np.argsort(-scores[i], kind="stable")[:DEPTH]
                 if explore is not None and len(day) > DEPTH:
                     free = np.setdiff1d(np.arange(len(day)), shown[:-1])
-                    taken = explore(scores[i], unit[day], unit[rated[i]], free, rng)
-                    shown[-1] = taken
-                    by_slot[i] += self.kept[i, day[taken]]
+                    shown[-1] = explore(scores[i], unit[day], unit[rated[i]], free, rng)
+                    by_slot[i] += kept[i, day[shown[-1]]]
                 papers = day[shown]
                 rated[i] = np.concatenate([rated[i], papers])
-                likes = np.concatenate([case.likes, papers[self.kept[i, papers]]])
+                likes = np.concatenate([case.likes, papers[kept[i, papers]]])
                 cases[i] = replace(case, likes=likes)
             known = np.concatenate([known, day])
-        end = method.scores(self.one.fold, cases)
-        given = marks(end, self.wanted, np.random.default_rng(0))
+        end = method.scores(self.fold, cases)
         there = self.kept[:, np.concatenate(self.days)].sum(axis=1)
-        found = np.array([len(case.likes) - N_START for case in cases]) / there
-        return np.column_stack([given, found, by_slot / there])
+        played = {}
+        for i, name in enumerate(explorers):
+            rows = slice(i * m, (i + 1) * m)
+            given = marks(end[rows], self.wanted, np.random.default_rng(0))
+            found = np.array([len(case.likes) - N_START for case in cases[rows]]) / there
+            played[name] = np.column_stack([given, found, by_slot[rows] / there])
+        return played
 
 
 def _centred(fold: Fold, ids: Ids) -> F32:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from digest.evaluation.protocol import Case, Embed, Fold
+from digest.evaluation.protocol import Case, Embed, Fold, Round
 from digest.papers.embedding import paper_vectors
 from digest.profiles.ground import fit_words, terms_of
+from digest.ranking.calibrate import Calibration, calibrate
 from digest.ranking.profile import fit_profiles, scores
 from digest.ranking.space import Space, fit_space
 from digest.ranking.types import KINDS, Floats, SignalKind, Signals, Texts, Votes
@@ -30,31 +31,74 @@ class Ours:
     name: str = "digest"
     needs_likes: bool = False
     reads_dislikes: bool = True
-    _fold: Fold | None = None
-    _made: dict[int, tuple[Space, Floats, "TfidfVectorizer | None"]] = field(default_factory=dict)
+    _calibration: Calibration | None = None
+    _of: "_OfFold | None" = None
 
     def scores(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float32]:
         """How much each case's profile likes each cold paper, (len(cases), n_cold)."""
+        if self._of is None or self._of.fold is not fold:
+            self._of = _OfFold.read(fold, self.embed)
         found = np.zeros((len(cases), len(fold.cold)), np.float32)
         for number in {case.user_fold for case in cases}:
             places = [i for i, case in enumerate(cases) if case.user_fold == number]
-            space, points, words = self._space(fold, number)
-            signals = _signals([cases[i] for i in places], space, points, words)
+            space, points = self._of.space(number)
+            signals = _signals([cases[i] for i in places], space, points, self._of.words)
             found[places] = scores(fit_profiles(signals, space), points[fold.cold])
         return found
 
-    def _space(self, fold: Fold, user_fold: int) -> tuple[Space, Floats, "TfidfVectorizer | None"]:
-        """The space that a user fold is scored in, all papers' points, and the words it knows."""
-        if self._fold is not fold:
-            self._fold, self._made = fold, {}
-        if user_fold not in self._made:
-            words = fit_words([fold.texts[i] for i in fold.known])
-            vectors = paper_vectors(self.embed, fold.titles, fold.texts)
-            papers = Texts(vectors, terms_of(words, fold.texts))
-            known = Texts(papers.vectors[fold.known], papers.terms[fold.known])
-            space = fit_space(known, Votes(known, _likes(fold, user_fold)))
-            self._made[user_fold] = space, space.points(papers), words
-        return self._made[user_fold]
+    def learn(self, outcomes: Sequence[Round]) -> None:
+        """Calibrate by what became of these rounds' cold papers."""
+        found = [self.scores(one.fold, one.cases) for one in outcomes]
+        sizes = [np.repeat(_sizes(one.cases), one.fold.cold.size) for one in outcomes]
+        liked = [np.zeros(scores.shape, np.float32) for scores in found]
+        for one, wanted in zip(outcomes, liked, strict=True):
+            for row, columns in enumerate(one.wanted):
+                wanted[row, columns] = 1.0
+        if found:
+            self._calibration = calibrate(
+                np.concatenate([scores.ravel() for scores in found]),
+                np.concatenate(sizes),
+                np.concatenate([wanted.ravel() for wanted in liked]),
+            )
+
+    def probabilities(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float32]:
+        """Probabilities of a like, (len(cases), n_cold); nan before anything was learned."""
+        found = self.scores(fold, cases)
+        if self._calibration is None:
+            return np.full(found.shape, np.nan, np.float32)
+        return self._calibration.probability(found, _sizes(cases)[:, None])
+
+
+@dataclass(slots=True)
+class _OfFold:
+    """What a fold's users share: its papers' texts, and a space for each fold of users."""
+
+    fold: Fold
+    words: "TfidfVectorizer | None"
+    papers: Texts
+    _spaces: dict[int, tuple[Space, Floats]] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, fold: Fold, embed: Embed) -> "_OfFold":
+        """Fit the words of the known papers, and read all."""
+        words = fit_words([fold.texts[i] for i in fold.known])
+        vectors = paper_vectors(embed, fold.titles, fold.texts)
+        return cls(fold, words, Texts(vectors, terms_of(words, fold.texts)))
+
+    def space(self, user_fold: int) -> tuple[Space, Floats]:
+        """The space that a fold of users is scored in, and all papers' points."""
+        if user_fold not in self._spaces:
+            at = self.fold.known
+            known = Texts(self.papers.vectors[at], self.papers.terms[at])
+            space = fit_space(known, Votes(known, _likes(self.fold, user_fold)))
+            self._spaces[user_fold] = space, space.points(self.papers)
+        return self._spaces[user_fold]
+
+
+def _sizes(cases: Sequence[Case]) -> NDArray[np.int64]:
+    return np.array(
+        [len(c.likes) + len(c.dislikes) + (c.interest is not None) for c in cases], np.int64
+    )
 
 
 def _likes(fold: Fold, user_fold: int) -> csr_array:

@@ -99,16 +99,20 @@ def run(
     if not asked[0]:
         raise BadInput(f"no user of the part {part!r} has likes enough to be ranked for")
     seconds = dict.fromkeys((method.name for method in methods), 0.0)
-    tables = [
-        _measure(what, methods, some, seconds, begin)
-        for what, some in zip(("Five folds", "The last fifth"), asked, strict=True)
-    ]
     subject = next((method for method in methods if method.reads_dislikes), None)
-    found = effects.of(subject, asked[0], begin) if subject else {}
+    watcher = effects.Effects(subject) if subject else None
+    if watcher:
+        # One fold of the tuning part: what is measured below is of other readers.
+        watcher.learn(list(rounds(collection, splits[0][0], embed, part="tune")))
+    random = _measure("Five folds", methods, asked[0], seconds, begin, watcher)
+    time_split = _measure("The last fifth", methods, asked[1], seconds, begin)
+    step = begin("Effects", 1)
+    found = watcher.tables() if watcher else {}
+    step(1)
     users = {case.user for one in asked[0] for case in one.cases}
     took = time.perf_counter() - started
     name = subject.name if subject else None
-    return Report(tables[0], tables[1], found, name, len(users), took, seconds)
+    return Report(random, time_split, found, name, len(users), took, seconds)
 
 
 def _measure(
@@ -117,6 +121,7 @@ def _measure(
     asked: Sequence[Round],
     seconds: dict[str, float],
     begin: Begin,
+    watcher: effects.Effects | None = None,
 ) -> Table:
     table: Table = {}
     for method in methods:
@@ -127,6 +132,8 @@ def _measure(
                 began = time.perf_counter()
                 scores = method.scores(one.fold, one.cases)
                 seconds[method.name] += time.perf_counter() - began
+                if watcher is not None and watcher.method is method:
+                    watcher.see(one, scores)
                 users = np.array([case.user for case in one.cases], np.int64)
                 # The same seed for every method: ties fall alike, and differences are paired.
                 given = marks(scores, one.wanted, np.random.default_rng(one.fold.number))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit
 
 from digest.ranking.types import Floats, Ints
 
@@ -17,49 +18,44 @@ _STEPS = 30
 class Calibration:
     """A logistic regression on score and number of signals (Platt 1999, with evidence added).
 
-    `coefficients` (5,) belong to `_features` less `mean` (4,) over `scale` (4,), after a bias.
+    `coefficients` (5,): a bias, and one for each of the score s, the root of its positive part,
+    the evidence log(1 + signals), and s times the evidence.
     """
 
     coefficients: Floats
-    mean: Floats
-    scale: Floats
 
     def probability(self, scores: Floats, sizes: Ints) -> Floats:
         """Of an up-vote, shape of `scores`; `sizes` signals broadcast against it."""
-        x = (_features(scores, sizes) - self.mean) / self.scale
-        logits = self.coefficients[0] + x @ self.coefficients[1:]
-        probability: Floats = (1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+        bias, by_score, by_root, by_evidence, by_both = self.coefficients
+        evidence = np.log1p(np.asarray(sizes, np.float32))
+        logits = scores * (by_score + by_both * evidence) + (bias + by_evidence * evidence)
+        logits += by_root * np.sqrt(np.maximum(scores, 0))
+        probability: Floats = expit(logits)
         return probability
 
 
 def calibrate(scores: Floats, sizes: Ints, liked: Floats) -> Calibration | None:
     """Fit on n outcomes: score, signals of its profile, and whether it was liked, each (n,).
 
-    None while there are too few to be honest.
+    None while there are too few to be honest. Scores that are not finite say nothing.
     """
-    liked = np.asarray(liked, np.float64)
-    if len(liked) < ENOUGH or min(liked.sum(), len(liked) - liked.sum()) < ENOUGH_OF_EACH:
+    finite = np.isfinite(scores)
+    score = np.asarray(scores, np.float64)[finite]
+    evidence = np.log1p(np.asarray(sizes, np.float64)[finite])
+    y = np.asarray(liked, np.float64)[finite]
+    if len(y) < ENOUGH or min(y.sum(), len(y) - y.sum()) < ENOUGH_OF_EACH:
         return None
-    features = _features(scores, sizes)
-    mean = features.mean(axis=0)
-    scale = np.maximum(features.std(axis=0), 1e-6)
-    x = np.column_stack([np.ones(len(liked)), (features - mean) / scale])
-    prior = np.diag([0.0, *[_PRIOR] * (x.shape[1] - 1)])
+    features = np.column_stack([score, np.sqrt(np.maximum(score, 0)), evidence, score * evidence])
+    mean, scale = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    x = np.column_stack([np.ones(len(y)), (features - mean) / scale])
+    prior = np.diag([1e-6, *[_PRIOR] * features.shape[1]])
     beta = np.zeros(x.shape[1])
     for _ in range(_STEPS):  # Newton's method; the objective is convex
-        p = 1.0 / (1.0 + np.exp(-np.clip(x @ beta, -30, 30)))
-        hessian = (x * (p * (1 - p))[:, None]).T @ x + prior + 1e-9 * np.eye(len(beta))
-        step = np.linalg.solve(hessian, x.T @ (liked - p) - prior @ beta)
+        p = expit(x @ beta)
+        hessian = (x * (p * (1 - p))[:, None]).T @ x + prior
+        step = np.linalg.solve(hessian, x.T @ (y - p) - prior @ beta)
         beta += step
         if np.abs(step).max() < 1e-8:
             break
-    return Calibration(beta.astype(np.float32), mean.astype(np.float32), scale.astype(np.float32))
-
-
-def _features(scores: Floats, sizes: Ints) -> Floats:
-    scores = np.asarray(scores, np.float32)
-    evidence = np.broadcast_to(np.log1p(np.asarray(sizes, np.float32)), scores.shape)
-    features: Floats = np.stack(
-        [scores, np.sqrt(np.maximum(scores, 0)), evidence, scores * evidence], axis=-1
-    )
-    return features
+    slopes = beta[1:] / scale
+    return Calibration(np.array([beta[0] - slopes @ mean, *slopes], np.float32))

@@ -5,6 +5,9 @@ nearly all are not, counts as shared negatives: it shrinks the coordinates in wh
 anyway. The mean of the process is linear in the signals, so that each has its part of a score.
 """
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 
 from digest.ranking.space import Space
@@ -19,66 +22,119 @@ HALF_LIFE_DAYS = 540.0
 # More signals than this say nothing new: interests stay, and the newest votes.
 MOST = 256
 # How strongly the background counts against a profile of m signals; chosen on the tuning part.
-LEAST_LEVEL, GREATEST_LEVEL, LEVEL_POWER = 0.005, 0.06, 0.75
-# Numbers that a batch may hold at once: what is larger is slower, for memory that is new to it.
-_AT_ONCE = 2**21
+LEAST_LEVEL, GREATEST_LEVEL, LEVEL_POWER = 0.005, 0.07, 1.0
+# Numbers that a batch of points holds at most: what fits the cache is read from there again.
+_AT_ONCE = 2**19
+# From this many multiplications on, BLAS starts threads for a product: for the many small ones here
+# that costs more than it saves, by far when the cores are busy.
+_QUIET = 2**18
+# Batches by length: each width is so much greater than the last, which bounds what is padding.
+_WIDER = 1.25
 
 
 def fit_profiles(signals: Signals, space: Space) -> Profiles:
     """Fit every subscriber's profile; cost linear in subscribers, memory bounded by batches.
 
-    A subscriber without signals gets the direction zero.
+    A subscriber without signals gets the direction zero; a point that is not finite lies at zero.
     """
     n_subscribers, d = len(signals.sizes), len(space.spectrum)
-    sizes = np.minimum(signals.sizes, MOST)
-    levels = np.clip(
-        LEAST_LEVEL * np.maximum(sizes, 1) ** LEVEL_POWER, LEAST_LEVEL, GREATEST_LEVEL
-    ).astype(np.float32)
-    weights = np.zeros(len(signals.kinds), np.float32)
-    directions = np.zeros((n_subscribers, d), np.float32)
+    signals = replace(signals, points=finite_rows(signals.points))
+    sizes = np.clip(signals.sizes, 1, MOST)
+    levels = np.clip(LEAST_LEVEL * sizes**LEVEL_POWER, LEAST_LEVEL, GREATEST_LEVEL)
+    profiles = Profiles(
+        signals,
+        weights=np.zeros(len(signals.kinds), np.float32),
+        levels=levels.astype(np.float32),
+        directions=np.zeros((n_subscribers, d), np.float32),
+        spectrum=space.spectrum,
+    )
     liking = np.array([LIKING[kind] for kind in KINDS], np.float32)[signals.kinds]
+    noise = noise_of(signals)
+    for batch, places in batches(signals):
+        there = places >= 0
+        points = signals.points[signals.rows[places]]
+        told = points * shrink(profiles, batch)[:, None, :]
+        gram = products(told, points)
+        gram *= there[:, :, None] & there[:, None, :]
+        add_to_diagonal(gram, np.where(there, noise[places], 1.0))
+        wanted = np.where(there, liking[places], np.float32(0.0))
+        solved = np.linalg.solve(gram, wanted[:, :, None])[:, :, 0]
+        profiles.weights[places[there]] = solved[there]
+        profiles.directions[batch] = np.matmul(solved[:, None, :], told)[:, 0, :]
+    return profiles
+
+
+def scores(profiles: Profiles, points: Floats) -> Floats:
+    """How much each profile (u) likes each point (n): float32 (u, n)."""
+    found: Floats = profiles.directions @ points.T
+    return found
+
+
+def noise_of(signals: Signals) -> Floats:
+    """How uncertain each signal is: by its kind, and more so with age; shape (m,)."""
     noise = np.array([NOISE[kind] for kind in KINDS], np.float32)[signals.kinds]
     fading = np.where(signals.kinds == KINDS.index("interest"), 0.0, signals.ages)
-    noise = noise * np.exp2(np.clip(fading / HALF_LIFE_DAYS, 0.0, 20.0)).astype(np.float32)
-    for batch, places in _batches(signals, sizes, d):
-        there = places >= 0
-        points = signals.points[signals.rows[np.where(there, places, 0)]]
-        points *= (there / 1.0)[:, :, None].astype(np.float32)
-        shrink = 1.0 / (1.0 + levels[batch, None] * space.spectrum)
-        gram = np.matmul(points * shrink[:, None, :], points.transpose(0, 2, 1))
-        own = np.where(there, noise[np.where(there, places, 0)], 1.0)
-        gram[:, np.arange(places.shape[1]), np.arange(places.shape[1])] += own
-        wanted = np.where(there, liking[np.where(there, places, 0)], 0.0)
-        solved = np.linalg.solve(gram, wanted[:, :, None].astype(np.float32))[:, :, 0]
-        weights[places[there]] = solved[there]
-        directions[batch] = np.matmul(solved[:, None, :], points)[:, 0, :] * shrink
-    return Profiles(signals, weights, levels, directions, space.spectrum)
+    faded: Floats = noise * np.exp2(np.clip(fading / HALF_LIFE_DAYS, 0.0, 20.0)).astype(np.float32)
+    return faded
 
 
-def _batches(signals: Signals, sizes: Ints, d: int) -> list[tuple[Ints, Ints]]:
-    """Subscribers of like size, (b,), with the places of their signals, (b, m), -1 for none."""
-    found = []
-    width = 1
-    while width // 2 < max(sizes.max(initial=0), 1):
-        members = np.flatnonzero((sizes > width // 2) & (sizes <= width))
-        step = max(1, _AT_ONCE // (width * (d + width)))
+def shrink(profiles: Profiles, subscribers: Ints) -> Floats:
+    """By how much the background shrinks each coordinate for these subscribers, (b, D)."""
+    shrunk: Floats = np.reciprocal(1.0 + profiles.levels[subscribers, None] * profiles.spectrum)
+    return shrunk
+
+
+def batches(signals: Signals, *, beside: int = 0) -> Iterator[tuple[Ints, Ints]]:
+    """Subscribers of like size, (b,), with the places of their signals, (b, m), -1 for none.
+
+    Each subscriber with signals is in one batch, of a size that the memory bears if `beside` more
+    points go with each. Of a very long profile the newest signals stand for all.
+    """
+    sizes = np.minimum(signals.sizes, MOST)
+    d = max(1, signals.points.shape[1])
+    narrower, width = 0, 1
+    while narrower < sizes.max(initial=0):
+        members = np.flatnonzero((sizes > narrower) & (sizes <= width))
+        step = max(1, _AT_ONCE // ((width + beside) * d))
         for first in range(0, len(members), step):
             batch = members[first : first + step]
             places = signals.starts[batch, None] + np.arange(width)
             places[np.arange(width) >= sizes[batch, None]] = -1
             for i in np.flatnonzero(signals.sizes[batch] > MOST):
-                places[i] = _newest(signals, int(batch[i]))
-            found.append((batch, places))
-        width *= 2
-    return found
+                places[i, :MOST] = _newest(signals, int(batch[i]))
+            yield batch, places
+        narrower, width = width, max(width + 1, int(width * _WIDER))
+
+
+def products(one: Floats, other: Floats) -> Floats:
+    """The products of rows, (b, m, D) and (b, k, D) to (b, m, k)."""
+    d, outer = one.shape[2], one.shape[1] * other.shape[1]
+    step = max(1, _QUIET // max(1, outer))
+    if step < 64:  # a product this large is worth its threads
+        step = max(1, d)
+    made = np.zeros((len(one), one.shape[1], other.shape[1]), np.float32)
+    for first in range(0, d, step):
+        part = slice(first, first + step)
+        made += np.matmul(one[:, :, part], other[:, :, part].transpose(0, 2, 1))
+    return made
+
+
+def add_to_diagonal(matrices: Floats, diagonals: Floats) -> None:
+    """Add (b, m) to the diagonals of matrices (b, m, m), in place."""
+    i = np.arange(matrices.shape[1])
+    matrices[:, i, i] += diagonals
+
+
+def finite_rows(points: Floats) -> Floats:
+    """The points (n, D), with zero for those that are not finite."""
+    finite = np.isfinite(points)
+    if finite.all():
+        return points
+    cleaned: Floats = np.where(finite.all(axis=1, keepdims=True), points, np.float32(0.0))
+    return cleaned
 
 
 def _newest(signals: Signals, subscriber: int) -> Ints:
     places = np.arange(signals.starts[subscriber], signals.starts[subscriber + 1])
     is_vote = signals.kinds[places] != KINDS.index("interest")
     return np.sort(places[np.lexsort((signals.ages[places], is_vote))[:MOST]])
-
-
-def scores(profiles: Profiles, points: Floats) -> Floats:
-    """How much each profile (u) likes each point (n): float32 (u, n)."""
-    return profiles.directions @ points.T

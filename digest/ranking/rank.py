@@ -1,13 +1,30 @@
 """Profiles and candidates to ranked papers, with the terms that carried each score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digest.ranking.calibrate import Calibration
-from digest.ranking.profile import scores
-from digest.ranking.select import EXPLORED, EXPLORES_FROM, Choice, Offer, choose, explore
+from digest.ranking.profile import (
+    NOISE,
+    add_to_diagonal,
+    batches,
+    finite_rows,
+    noise_of,
+    products,
+    scores,
+    shrink,
+)
+from digest.ranking.select import (
+    EXPLORED,
+    EXPLORES_FROM,
+    Choice,
+    Offer,
+    choose,
+    explore,
+    unwanted,
+)
 from digest.ranking.types import (
     KINDS,
     LANES,
@@ -102,36 +119,39 @@ def rank(
 
     The share `mix` of the places goes to the best personal scores, the rest to momentum; one
     place of a longer edition explores, by `draws` (u,), uniform between 0 and 1. A subscriber
-    without a profile gets the trending papers. Equal scores keep the candidates' order.
+    without a profile gets the trending papers. Equal scores keep the candidates' order. What is
+    not finite counts as nothing known of that paper.
     """
-    liking = np.nan_to_num(scores(profiles, candidates.points))
-    sizes = profiles.signals.sizes
+    candidates = replace(
+        candidates,
+        points=finite_rows(candidates.points),
+        vectors=finite_rows(candidates.vectors),
+        momentum=np.nan_to_num(candidates.momentum, posinf=0.0, neginf=0.0),
+    )
+    liking = scores(profiles, candidates.points)
     chances = np.full(liking.shape, np.nan, np.float32)
     if calibration is not None:
-        chances = calibration.probability(liking, sizes[:, None])
+        chances = calibration.probability(liking, profiles.signals.sizes[:, None])
         chances[~profiles.known] = np.nan
         free = free & ~(chances < wishes.min_probability[:, None])
-    alike = candidates.vectors @ candidates.vectors.T
     explores = profiles.known & (wishes.n >= EXPLORES_FROM) & (wishes.mix > 0)
     n_all = wishes.n - explores
     n_personal = np.where(profiles.known, np.rint(n_all * wishes.mix), 0).astype(np.int64)
-    belongs, n_interests = _belongs(profiles, candidates)
-    momentum = np.nan_to_num(candidates.momentum)
-    offer = Offer(liking, momentum, alike, free, n_personal, n_all, belongs, n_interests)
+    belongs = _belongs(profiles, candidates, liking)
+    offer = Offer(liking, candidates.momentum, candidates.vectors, free, n_personal, n_all, belongs)
     choice = choose(offer, int(wishes.n.max(initial=0)))
-    order, runner_scores = _runners_up(choice, liking, profiles.known, momentum, free)
-    _explore(profiles, candidates, choice, np.flatnonzero(explores), order, draws)
-    at = np.maximum(choice.papers, 0)
-    chosen = np.take_along_axis(liking, at, axis=1) if len(candidates) else at.astype(np.float32)
-    probable = np.take_along_axis(chances, at, axis=1) if len(candidates) else chosen * np.nan
-    reasons, parts = _reasons(profiles, candidates, choice)
+    order, runner_scores = _runners_up(offer, choice, profiles.known)
+    options = _options(offer, choice, order, explores)
+    reasons, parts, unknown = _weigh(profiles, candidates, choice, options)
+    who = np.flatnonzero(explores)
+    explore(choice, who, options[who], unknown[who], draws[who])
     explored = (choice.papers[:, :, None] == order[:, None, :]).any(axis=1)
     return Rankings(
         candidates=candidates,
         profiles=profiles,
         choice=choice,
-        scores=chosen,
-        probabilities=probable,
+        scores=_at(liking, choice.papers),
+        probabilities=_at(chances, choice.papers),
         reasons=reasons,
         parts=parts,
         runners_up=np.where(explored, -1, order),
@@ -139,126 +159,120 @@ def rank(
     )
 
 
-def _runners_up(
-    choice: Choice,
-    liking: Floats,
-    known: NDArray[np.bool_],
-    momentum: Floats,
-    free: NDArray[np.bool_],
-) -> tuple[Ints, Floats]:
+def _at(values: Floats, papers: Ints) -> Floats:
+    """The values (u, n) of papers (u, k); what stands where there is no paper says nothing."""
+    if not values.shape[1]:
+        return np.zeros(papers.shape, np.float32)
+    return np.take_along_axis(values, np.maximum(papers, 0), axis=1)
+
+
+def _runners_up(offer: Offer, choice: Choice, known: NDArray[np.bool_]) -> tuple[Ints, Floats]:
     """The best that were not chosen: places (u, s), -1 for none, and scores (u, s)."""
-    n_subscribers, n = liking.shape
-    by = np.where(free, np.where(known[:, None], liking, momentum[None, :]), -np.inf)
+    by = np.where(known[:, None], offer.scores, offer.momentum)
+    by[~offer.free] = -np.inf
     rows, places = np.nonzero(choice.papers >= 0)
     by[rows, choice.papers[rows, places]] = -np.inf
-    s = min(RUNNERS_UP, n)
-    if s == 0:
-        return np.zeros((n_subscribers, 0), np.int64), np.zeros((n_subscribers, 0), np.float32)
-    best = np.sort(np.argpartition(-by, s - 1, axis=1)[:, :s], axis=1)
+    s = min(RUNNERS_UP, by.shape[1])
+    best = np.sort(np.argpartition(-by, max(0, s - 1), axis=1)[:, :s] if s else by.argsort(), 1)
     worth = np.take_along_axis(by, best, axis=1)
     order = np.argsort(-worth, axis=1, kind="stable")
     best, worth = np.take_along_axis(best, order, axis=1), np.take_along_axis(worth, order, axis=1)
-    return np.where(np.isfinite(worth), best, -1), worth.astype(np.float32)
+    return np.where(np.isfinite(worth), best, -1), worth
 
 
-def _explore(
-    profiles: Profiles,
-    candidates: Candidates,
-    choice: Choice,
-    who: Ints,
-    runners_up: Ints,
-    draws: Floats,
-) -> None:
-    """Draw one of the first runners-up for each of `who`, by the variance of its score."""
-    options = runners_up[who][:, :EXPLORED]
-    if options.size == 0:
-        return
-    copies = np.take_along_axis(choice.copy_of[who], np.maximum(options, 0), axis=1)
-    options = np.where(copies >= 0, -1, options)
-    chosen = choice.papers[who]
-    unknown = np.zeros(options.shape, np.float32)
-    shrink = 1.0 / (1.0 + profiles.levels[who, None] * profiles.spectrum)
-    for first in range(0, len(who), 128):
-        part = slice(first, first + 128)
-        points = candidates.points[np.maximum(options[part], 0)] * np.sqrt(shrink[part, None, :])
-        shown = candidates.points[np.maximum(chosen[part], 0)] * np.sqrt(shrink[part, None, :])
-        shown *= (chosen[part] >= 0)[:, :, None]
-        # What the papers beside it in the mail will tell anyway is not worth asking: the variance
-        # that is left once they are known (a Gaussian process needs no answers for that).
-        cross = np.matmul(shown, points.transpose(0, 2, 1))
-        gram = np.matmul(shown, shown.transpose(0, 2, 1)) + np.eye(shown.shape[1])
-        told = (cross * np.linalg.solve(gram, cross)).sum(axis=1)
-        unknown[part] = (points**2).sum(axis=2) - told
-    explore(choice, who, options, unknown, draws[who])
+def _options(offer: Offer, choice: Choice, runners_up: Ints, explores: NDArray[np.bool_]) -> Ints:
+    """What each subscriber may explore, (u, e), -1 for none: the best that say something new."""
+    at = np.maximum(runners_up, 0)
+    open_ = explores[:, None] & (runners_up >= 0)
+    if open_.any():
+        open_ &= np.take_along_axis(choice.copy_of, at, axis=1) < 0
+        open_ &= ~np.take_along_axis(unwanted(offer.scores), at, axis=1)
+    order = np.argsort(~open_, axis=1, kind="stable")[:, :EXPLORED]
+    return np.take_along_axis(np.where(open_, runners_up, -1), order, axis=1)
 
 
-def _belongs(profiles: Profiles, candidates: Candidates) -> tuple[NDArray[np.int16], Ints]:
-    """The interest that carries most of each score: (u, n), -1 for none; and how many there are."""
+def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.int16]:
+    """The interest that carries each score, (u, n); -1 where there is none or votes carry more."""
     signals = profiles.signals
-    n_subscribers = len(signals.sizes)
-    belongs = np.full((n_subscribers, len(candidates)), -1, np.int16)
-    places = np.flatnonzero(signals.kinds == KINDS.index("interest"))
+    belongs = np.full(liking.shape, -1, np.int16)
+    is_interest = (signals.kinds == KINDS.index("interest")) & (profiles.weights != 0)
+    places = np.flatnonzero(is_interest)
     owners = np.searchsorted(signals.starts, places, side="right") - 1
-    n_interests = np.bincount(owners, minlength=n_subscribers)
-    ordinal = np.arange(len(places)) - np.repeat(
-        np.concatenate([[0], np.cumsum(n_interests)[:-1]]), n_interests
-    )
-    # Only who has several interests needs a floor for each.
-    several = n_interests[owners] > 1
+    nth = np.arange(len(places)) - np.searchsorted(owners, owners)
+    # Whoever told one thing only needs no floor for it.
+    several = signals.sizes[owners] > 1
     if not several.any():
-        return belongs, n_interests
-    strongest = np.zeros(belongs.shape, np.float32)
-    for nth in range(int(n_interests.max())):
-        now = several & (ordinal == nth)
+        return belongs
+    strongest, rest = np.zeros_like(liking), liking.copy()
+    for n in range(int(nth[several].max()) + 1):
+        now = several & (nth == n)
         who, what = owners[now], places[now]
-        shrink = 1.0 / (1.0 + profiles.levels[who, None] * profiles.spectrum)
-        directions = signals.points[signals.rows[what]] * shrink * profiles.weights[what, None]
-        carried = directions @ candidates.points.T
+        directions = signals.points[signals.rows[what]] * shrink(profiles, who)
+        carried = (directions * profiles.weights[what, None]) @ candidates.points.T
         better = carried > strongest[who]
+        belongs[who] = np.where(better, np.int16(n), belongs[who])
         strongest[who] = np.where(better, carried, strongest[who])
-        belongs[who] = np.where(better, np.int16(nth), belongs[who])
-    return belongs, n_interests
+        rest[who] -= carried
+    belongs[rest > strongest] = -1
+    return belongs
 
 
-def _reasons(profiles: Profiles, candidates: Candidates, choice: Choice) -> tuple[Ints, Floats]:
-    """The signals that carried each personal score most, and their parts of what spoke for it."""
-    n_subscribers, k = choice.papers.shape
-    reasons = np.full((n_subscribers, k, REASONS), -1, np.int64)
-    parts = np.zeros((n_subscribers, k, REASONS), np.float32)
-    signals, sizes = profiles.signals, profiles.signals.sizes
-    personal = (choice.papers >= 0) & (choice.lanes == LANES.index("personal"))
-    order = np.argsort(sizes, kind="stable")
-    order = order[personal[order].any(axis=1)]
-    first = 0
-    while first < len(order):
-        width = int(sizes[order[first]])
-        last = first
-        # Batches of like size, within the memory that one may take.
-        while (
-            last < len(order)
-            and sizes[order[last]] <= max(2 * width, 8)
-            and (last - first + 1) * sizes[order[last]] * candidates.points.shape[1] < 2**21
-        ):
-            last += 1
-        who = order[first : max(last, first + 1)]
-        first += len(who)
-        width = int(sizes[who].max())
-        places = signals.starts[who, None] + np.arange(width)
-        there = np.arange(width) < sizes[who, None]
-        places = np.where(there, places, 0)
-        weights = np.where(there, profiles.weights[places], 0.0)
-        shrink = 1.0 / (1.0 + profiles.levels[who, None] * profiles.spectrum)
-        told = signals.points[signals.rows[places]] * weights[:, :, None]
-        papers = candidates.points[np.maximum(choice.papers[who], 0)] * shrink[:, None, :]
-        carried = np.matmul(papers, told.transpose(0, 2, 1))
-        positive = np.maximum(carried, 0.0)
-        part = positive / np.maximum(positive.sum(axis=2, keepdims=True), 1e-9)
-        best = np.argsort(-part, axis=2, kind="stable")[:, :, :REASONS]
-        share = np.take_along_axis(part, best, axis=2)
-        carries = (share > LEAST_SHARE) & personal[who][:, :, None]
-        carries[:, :, 0] = (share[:, :, 0] > 0) & personal[who]
-        n = best.shape[2]
-        signal = np.take_along_axis(np.broadcast_to(places[:, None, :], part.shape), best, axis=2)
-        reasons[who, :, :n] = np.where(carries, signal, -1)
-        parts[who, :, :n] = np.where(carries, share, 0.0)
-    return reasons, parts
+def _weigh(
+    profiles: Profiles, candidates: Candidates, choice: Choice, options: Ints
+) -> tuple[Ints, Floats, Floats]:
+    """What carried each personal score, and how little is known of each option.
+
+    The places of the signals that carried most, -1 for none, and their parts of what spoke for the
+    paper, (u, k, r); and the variance (u, e) that is left of each option's score once the signals
+    and the papers beside it in the mail are known (a Gaussian process needs no answers for that).
+    """
+    signals, k = profiles.signals, choice.papers.shape[1]
+    reasons = np.full((*choice.papers.shape, REASONS), -1, np.int64)
+    parts = np.zeros(reasons.shape, np.float32)
+    unknown = np.zeros(options.shape, np.float32)
+    if not len(candidates):
+        return reasons, parts, unknown
+    noise = noise_of(signals)
+    asked = np.concatenate([choice.papers, options], axis=1)
+    for batch, places in batches(signals, beside=asked.shape[1]):
+        m = places.shape[1]
+        told = m + k  # the signals and the papers in the mail; behind them stand the options
+        there = np.concatenate([places, asked[batch]], axis=1) >= 0
+        points = np.concatenate(
+            [signals.points[signals.rows[places]], candidates.points[asked[batch]]], axis=1
+        )
+        shrunk = points * shrink(profiles, batch)[:, None, :]
+        gram = products(shrunk, points[:, :told])
+        gram *= there[:, :, None] & there[:, None, :told]
+        reasons[batch], parts[batch] = _reasons(profiles, choice, batch, places, gram[:, m:told])
+        if options.shape[1]:
+            own = np.full((len(batch), told), np.float32(NOISE["up"]))
+            own[:, :m] = np.where(there[:, :m], noise[places], 1.0)
+            known, cross = gram[:, :told], gram[:, told:].transpose(0, 2, 1)
+            add_to_diagonal(known, own)
+            prior = np.einsum("bed,bed->be", shrunk[:, told:], points[:, told:])
+            unknown[batch] = prior - (cross * np.linalg.solve(known, cross)).sum(axis=1)
+    return reasons, parts, unknown
+
+
+def _reasons(
+    profiles: Profiles, choice: Choice, batch: Ints, places: Ints, likeness: Floats
+) -> tuple[Ints, Floats]:
+    """The signals (b, k, r) that carried the personal scores of a batch, and their parts."""
+    signals = profiles.signals
+    likeness = likeness[:, :, : places.shape[1]]
+    is_personal = (choice.papers[batch] >= 0) & (choice.lanes[batch] == LANES.index("personal"))
+    weights = np.where(places >= 0, profiles.weights[places], 0.0)
+    carried = np.maximum(likeness * weights[:, None, :], 0.0)
+    total = np.maximum(carried.sum(axis=2, keepdims=True), 1e-9)
+    # To be unlike something speaks for a paper, too, but makes no sentence.
+    likes = (signals.kinds[places] != KINDS.index("down"))[:, None, :] & (likeness > 0)
+    part = np.where(likes, carried, 0.0) / total
+    best = np.argsort(-part, axis=2, kind="stable")[:, :, :REASONS]
+    share = np.take_along_axis(part, best, axis=2)
+    least = np.array([0.0] + [LEAST_SHARE] * (REASONS - 1))[: best.shape[2]]
+    carries = is_personal[:, :, None] & (share > least)
+    signal = np.take_along_axis(np.broadcast_to(places[:, None, :], part.shape), best, axis=2)
+    missing = [(0, 0), (0, 0), (0, REASONS - best.shape[2])]
+    reasons = np.pad(np.where(carries, signal, -1), missing, constant_values=-1)
+    return reasons, np.pad(np.where(carries, share, 0.0), missing)

@@ -4,7 +4,7 @@ Places for personal and for trending papers, diversity, a floor for every intere
 learn from.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ EXPLORATION_HEAT = 0.05
 # An interest has its place where its best paper is at least this part of its reader's best.
 FLOOR = 0.3
 _NONE = np.float32(-np.inf)
+# Numbers of a table of scores that are worked on at once: they stay in the cache.
+_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,54 @@ class Choice:
     papers: Ints
     lanes: NDArray[np.int8]
     propensity: Floats
-    copy_of: Ints
+    copy_of: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What there is to choose from, for u subscribers and n papers.
+
+    `scores` (u, n), `momentum` (n,), `vectors` (n, d) whose products say how alike papers are,
+    `free` (u, n) whether a paper may be shown, `n_personal` and `n_all` (u,) places. `belongs`
+    int16 (u, n) is the interest that a paper belongs to, -1 for none.
+    """
+
+    scores: Floats
+    momentum: Floats
+    vectors: Floats
+    free: NDArray[np.bool_]
+    n_personal: Ints
+    n_all: Ints
+    belongs: NDArray[np.int16]
+
+    def part(self, rows: slice) -> "Offer":
+        """The offer to some of the subscribers."""
+        return replace(
+            self,
+            scores=self.scores[rows],
+            free=self.free[rows],
+            n_personal=self.n_personal[rows],
+            n_all=self.n_all[rows],
+            belongs=self.belongs[rows],
+        )
+
+
+class _Alike:
+    """How alike papers are, a row a paper; only what is chosen is ever compared with the rest."""
+
+    def __init__(self, vectors: Floats) -> None:
+        n = len(vectors)
+        self._vectors = vectors
+        self._place = np.full(n, -1, np.int64)
+        self._rows = np.zeros((0, n), np.float32)
+
+    def __getitem__(self, papers: Ints) -> Floats:
+        new = np.unique(papers[self._place[papers] < 0])
+        if len(new):
+            self._place[new] = len(self._rows) + np.arange(len(new))
+            self._rows = np.concatenate([self._rows, self._vectors[new] @ self._vectors.T])
+        found: Floats = self._rows[self._place[papers]]
+        return found
 
 
 @dataclass(slots=True)
@@ -50,40 +99,21 @@ class _Draft:
     taken: Ints
     free: NDArray[np.bool_]
     likeness: Floats
-    copy_of: Ints
+    copy_of: NDArray[np.int32]
 
-    def take(self, who: Ints, what: Ints, lane: int, alike: Floats) -> None:
+    def take(self, who: Ints, what: Ints, lane: int, alike: _Alike) -> None:
         """Give subscribers `who` (b,) the papers `what` (b,); their near-copies go."""
         self.papers[who, self.taken[who]] = what
         self.lanes[who, self.taken[who]] = lane
         self.taken[who] += 1
-        near = alike[what]
-        copies = self.free[who] & (near > NEAR_COPY)
-        rows, places = np.nonzero(copies)
-        self.copy_of[who[rows], places] = what[rows]
-        self.copy_of[who, what] = -1
-        self.free[who] &= ~copies
         self.free[who, what] = False
+        near = alike[what]
+        rows, places = np.nonzero(near > NEAR_COPY)
+        free = self.free[who[rows], places]
+        rows, places = rows[free], places[free]
+        self.copy_of[who[rows], places] = what[rows]
+        self.free[who[rows], places] = False
         self.likeness[who] = np.maximum(self.likeness[who], near)
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What there is to choose from, for u subscribers and n papers.
-
-    `scores` (u, n), `momentum` (n,), `alike` (n, n) cosines of papers, `free` (u, n) whether a
-    paper may be shown, `n_personal` and `n_all` (u,) places. `belongs` int16 (u, n) is the interest
-    that a paper belongs to, -1 for none, of `n_interests` (u,).
-    """
-
-    scores: Floats
-    momentum: Floats
-    alike: Floats
-    free: NDArray[np.bool_]
-    n_personal: Ints
-    n_all: Ints
-    belongs: NDArray[np.int16]
-    n_interests: Ints
 
 
 def choose(offer: Offer, k: int) -> Choice:
@@ -92,81 +122,99 @@ def choose(offer: Offer, k: int) -> Choice:
     A place of which nothing worth showing is left stays empty. `k` is the width of the choice.
     """
     n_subscribers, n = offer.scores.shape
-    draft = _Draft(
-        papers=np.full((n_subscribers, k), -1, np.int64),
-        lanes=np.zeros((n_subscribers, k), np.int8),
-        taken=np.zeros(n_subscribers, np.int64),
-        free=offer.free.copy(),
-        likeness=np.zeros((n_subscribers, n), np.float32),
-        copy_of=np.full((n_subscribers, n), -1, np.int64),
-    )
-    if n:
-        _choose_personal(offer, draft)
-        _choose_trending(offer, draft)
-    propensity = np.ones((n_subscribers, k), np.float32)
-    return Choice(draft.papers, draft.lanes, propensity, draft.copy_of)
+    papers = np.full((n_subscribers, k), -1, np.int64)
+    lanes = np.zeros((n_subscribers, k), np.int8)
+    copy_of = np.full((n_subscribers, n), -1, np.int32)
+    alike = _Alike(offer.vectors)
+    step = max(1, _AT_ONCE // max(1, n))
+    for first in range(0, n_subscribers if n else 0, step):
+        rows = slice(first, first + step)
+        part = offer.part(rows)
+        draft = _Draft(
+            papers[rows],
+            lanes[rows],
+            taken=np.zeros(len(part.scores), np.int64),
+            free=part.free.copy(),
+            likeness=np.zeros(part.scores.shape, np.float32),
+            copy_of=copy_of[rows],
+        )
+        _choose_personal(part, draft, alike)
+        _choose_trending(part, draft, alike)
+    return Choice(papers, lanes, np.ones((n_subscribers, k), np.float32), copy_of)
 
 
-def _choose_personal(offer: Offer, draft: _Draft) -> None:
+def _choose_personal(offer: Offer, draft: _Draft, alike: _Alike) -> None:
     best = np.where(offer.free, offer.scores, 0.0).max(axis=1, initial=0.0)
-    has_place = _interests_with_a_place(offer, best)
+    price = (DIVERSITY * best)[:, None]
+    # Papers good enough for the place that each interest has, and the interests still without.
+    worthy = (offer.belongs >= 0) & (offer.scores > FLOOR * best[:, None])
+    without = _interests(offer.belongs, worthy & draft.free)
+    everyone = np.arange(len(best))
     for place in range(int(offer.n_personal.max(initial=0))):
         worth = np.where(draft.free & (offer.scores > 0), offer.scores, _NONE)
-        worth = worth - DIVERSITY * best[:, None] * draft.likeness
-        # While as many places are left as interests without a paper, only theirs are open.
-        left = offer.n_personal - place
-        owed = (left <= has_place.sum(axis=1)) & (has_place.any(axis=1))
-        theirs = np.take_along_axis(has_place, np.maximum(offer.belongs, 0), axis=1)
-        theirs &= (offer.belongs >= 0) & np.isfinite(worth)
-        only = owed & theirs.any(axis=1)
-        worth[only[:, None] & ~theirs] = _NONE
+        worth -= price * draft.likeness
+        if without.any():
+            # While as many places are left as interests without a paper, only theirs are open.
+            owed = offer.n_personal - place <= without.sum(axis=1)
+            theirs = worthy & draft.free
+            theirs &= np.take_along_axis(without, np.maximum(offer.belongs, 0), axis=1)
+            owed &= theirs.any(axis=1)
+            worth[owed[:, None] & ~theirs] = _NONE
         what = worth.argmax(axis=1)
-        who = np.flatnonzero(
-            (place < offer.n_personal) & np.isfinite(worth[np.arange(len(what)), what])
-        )
-        draft.take(who, what[who], LANES.index("personal"), offer.alike)
-        mine = offer.belongs[who, what[who]]
-        has_place[who[mine >= 0], mine[mine >= 0]] = False
+        who = np.flatnonzero((place < offer.n_personal) & (worth[everyone, what] > _NONE))
+        if not len(who):
+            break
+        what = what[who]
+        draft.take(who, what, LANES.index("personal"), alike)
+        mine = np.where(worthy[who, what], offer.belongs[who, what], -1)
+        without[who[mine >= 0], mine[mine >= 0]] = False
 
 
-def _interests_with_a_place(offer: Offer, best: Floats) -> NDArray[np.bool_]:
-    """Of each subscriber's interests, those with a paper good enough for a place of its own."""
-    n_interests = max(1, int(offer.n_interests.max(initial=0)))
-    found = np.zeros((len(best), n_interests), np.bool_)
-    worthy = offer.free & (offer.belongs >= 0) & (offer.scores > FLOOR * best[:, None])
-    rows, places = np.nonzero(worthy)
-    found[rows, offer.belongs[rows, places]] = True
+def _interests(belongs: NDArray[np.int16], papers: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which interests (u, i) some of each subscriber's `papers` (u, n) belong to."""
+    found = np.zeros((len(belongs), max(1, int(belongs.max(initial=0)) + 1)), np.bool_)
+    rows, places = np.nonzero(papers)
+    found[rows, belongs[rows, places]] = True
     return found
 
 
-def _choose_trending(offer: Offer, draft: _Draft) -> None:
-    # What is close to a dislike is not shown for being popular.
-    floor = -0.5 * np.abs(offer.scores).max(axis=1, initial=0.0)
-    unwanted = (offer.scores < floor[:, None]) & (offer.scores < 0)
-    for _ in range(int(offer.n_all.max(initial=0))):
-        worth = np.where(draft.free & ~unwanted & (offer.momentum > 0), offer.momentum, _NONE)
-        worth = worth - DIVERSITY * draft.likeness
+def unwanted(scores: Floats) -> NDArray[np.bool_]:
+    """What is close to a dislike, and so is not shown for being popular or new, (u, n)."""
+    floor = -0.5 * np.abs(scores).max(axis=1, initial=0.0)
+    close: NDArray[np.bool_] = (scores < floor[:, None]) & (scores < 0)
+    return close
+
+
+def _choose_trending(offer: Offer, draft: _Draft, alike: _Alike) -> None:
+    draft.free &= offer.momentum > 0
+    draft.free &= ~unwanted(offer.scores)
+    while len(who := np.flatnonzero(draft.taken < offer.n_all)):
+        worth = np.where(draft.free[who], offer.momentum, _NONE)
+        worth -= DIVERSITY * draft.likeness[who]
         what = worth.argmax(axis=1)
-        open_ = (draft.taken < offer.n_all) & np.isfinite(worth[np.arange(len(what)), what])
-        if not open_.any():
+        some = worth[np.arange(len(who)), what] > _NONE
+        if not some.any():
             break
-        who = np.flatnonzero(open_)
-        draft.take(who, what[who], LANES.index("trending"), offer.alike)
+        draft.take(who[some], what[some], LANES.index("trending"), alike)
 
 
 def explore(choice: Choice, wanted: Ints, options: Ints, unknown: Floats, draws: Floats) -> None:
     """Give subscribers `wanted` (b,) one more paper, drawn from `options` (b, e), -1 for none.
 
-    What is least known, by `unknown` (b, e), is likeliest; `draws` (b,) decide; the probability is kept, so that past
-    editions can be evaluated (Horvitz and Thompson 1952). Changes `choice`.
+    What is least known, by `unknown` (b, e), is likeliest; `draws` (b,) decide. The probability is
+    kept, so that past editions can be evaluated (Horvitz and Thompson 1952). Changes `choice`.
     """
-    heat = np.where(options >= 0, unknown / EXPLORATION_HEAT, -np.inf)
-    some = np.isfinite(heat).any(axis=1)
-    wanted, options, heat = wanted[some], options[some], heat[some]
-    chances = np.exp(heat - heat.max(axis=1, keepdims=True))
+    some = (options >= 0).any(axis=1)
+    wanted, options = wanted[some], options[some]
+    if not len(wanted):
+        return
+    heat = np.where(options >= 0, unknown[some] / EXPLORATION_HEAT, _NONE)
+    chances = np.exp(heat - heat.max(axis=1, keepdims=True), dtype=np.float64)
     chances /= chances.sum(axis=1, keepdims=True)
-    drawn = (chances.cumsum(axis=1) < draws[some, None]).sum(axis=1)
-    drawn = np.minimum(drawn, options.shape[1] - 1)
+    drawn = (chances.cumsum(axis=1) <= draws[some, None]).sum(axis=1)
+    # Rounding may leave a draw close to 1 above the sum.
+    last = options.shape[1] - 1 - (chances[:, ::-1] > 0).argmax(axis=1)
+    drawn = np.minimum(drawn, last)
     rows = np.arange(len(wanted))
     place = (choice.papers[wanted] >= 0).sum(axis=1)
     choice.papers[wanted, place] = options[rows, drawn]

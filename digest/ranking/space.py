@@ -66,8 +66,8 @@ def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSI
     A few thousand papers are enough; the cost grows with their third power. `votes` are those of
     the subscribers whose profiles are not evaluated with it.
     """
-    finite = np.nan_to_num(background.vectors, nan=0.0, posinf=0.0, neginf=0.0)
-    mean = (finite.sum(axis=0, dtype=np.float64) / (len(finite) + FEW)).astype(np.float32)
+    whole = background.vectors[np.isfinite(background.vectors).all(axis=1)]
+    mean = (whole.sum(axis=0, dtype=np.float64) / (len(whole) + FEW)).astype(np.float32)
     clean = _clean(background, mean)
     liked = _fit_liked(votes, mean) if votes is not None else None
     at = _liked_points(liked, clean)
@@ -79,15 +79,17 @@ def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSI
     kept = values > _LEAST * values.max(initial=0.0)
     values, vectors = values[kept], vectors[:, kept]
     # eigh leaves signs open; a fixed one keeps results the same on every machine.
-    signs = np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(len(values))])
+    falls = -vectors.min(axis=0, initial=0.0) > vectors.max(axis=0, initial=0.0)
+    signs = np.where(falls, -1.0, 1.0)
     basis = vectors * (signs / np.sqrt(values))
     return Space(mean, clean, liked, at, basis.astype(np.float32), values.astype(np.float32))
 
 
 def _clean(texts: Texts, mean: Floats) -> Texts:
-    """Centred unit vectors; what is not finite is zero."""
+    """Centred unit vectors; a vector that says nothing, or is not finite, stays zero."""
     whole = np.isfinite(texts.vectors).all(axis=1, keepdims=True)
-    moved = np.where(whole, texts.vectors - mean, np.float32(0.0))
+    whole &= texts.vectors.any(axis=1, keepdims=True)
+    moved = np.where(whole, texts.vectors, mean) - mean
     return replace(texts, vectors=_unit(moved))
 
 
@@ -147,4 +149,6 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
 def _liked_points(liked: _Liked | None, texts: Texts) -> Floats | None:
     if liked is None:
         return None
-    return _unit(_cosines(texts, liked.texts) @ liked.coefficients - liked.mean)
+    near = _cosines(texts, liked.texts)
+    at = _unit(near @ liked.coefficients - liked.mean)
+    return np.where(near.any(axis=1, keepdims=True), at, np.float32(0.0))

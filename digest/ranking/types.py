@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 class Texts:
     """What is known of n texts: embeddings float32 (n, d), and TF-IDF rows at unit length (n, v).
 
-    Rows of both that are not finite count as nothing known.
+    A row of zeros, or of `vectors` one that is not finite, counts as nothing known.
     """
 
     vectors: Floats
