@@ -16,7 +16,9 @@ from sqlalchemy.exc import OperationalError
 from digest.store import Sessions, migrate, open_database
 from digest.store.tables import Base
 
-POSTGRES = os.environ.get("TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres")
+POSTGRES = os.environ.get(
+    "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
+)
 SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
 
 # How long an example takes says more of the machine than of the code.

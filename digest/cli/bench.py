@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from datetime import date
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from digest.cli.door import Columns, note, print_json, progress, say, show
+from digest.cli.door import Columns, facts, note, print_json, progress, say, show
 from digest.errors import BadInput
 from digest.evaluation.protocol import KINDS, Part, load
 
@@ -107,6 +109,58 @@ def trending(folder: Folder, as_json: AsJson = False) -> None:
         f"{report.unreadable} files are no page; "
         f"{report.days_tuned_on} days that the score was fitted on are left out"
     )
+
+
+@app.command(epilog="Example: digest bench scale --subscribers 100000 --papers 500")
+def scale(
+    subscribers: Annotated[int, typer.Option(min=1, help="Readers, of 20 signals each.")] = 10_000,
+    papers: Annotated[int, typer.Option(min=1, help="Papers to rank for each of them.")] = 500,
+    as_json: AsJson = False,
+) -> None:
+    """Refit every profile of many made-up readers and rank new papers for each.
+
+    The ratio is to the bare matrix products of the same sizes, timed in the same run.
+    """
+    from digest.evaluation.scale import measure_scale
+
+    with progress("Ranking", subscribers) as step:
+        measured = asdict(measure_scale(subscribers, papers, progress=step))
+    print_json(measured) if as_json else facts(measured)
+
+
+@app.command(epilog="Example: digest bench embed --texts 200")
+def embed(
+    texts: Annotated[int, typer.Option(min=1, help="How many papers to embed.")] = 100,
+    encoder: Encoder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Embed the demo's papers, as often as it takes, and compare with the model's plain encoding.
+
+    Ours embeds every title once more, by itself: the cosines say how far that moves a paper.
+    """
+    from digest.evaluation.scale import measure_embedding
+    from digest.papers.encoder import DEFAULT, SentenceEncoder
+
+    model = SentenceEncoder(encoder or DEFAULT)
+    measured = {"encoder": model.identity, **asdict(measure_embedding(model, *_papers(texts)))}
+    print_json(measured) if as_json else facts(measured)
+
+
+def _papers(n: int) -> tuple[list[str], list[str]]:
+    """Titles and texts of `n` papers: the demo's, then the same again, told apart by a number."""
+    from digest.papers.identity import text_of
+    from digest.sources import find_reader
+
+    pages = files("digest.cli") / "demo_pages"
+    listings = [
+        listing
+        for page in sorted(pages.iterdir(), key=lambda page: page.name)
+        for listing in find_reader(page.read_bytes()).read(page.read_bytes(), date(2026, 1, 1))
+    ]
+    chosen = [(i // len(listings), listings[i % len(listings)]) for i in range(n)]
+    titles = [f"{listing.title} {again or ''}".strip() for again, listing in chosen]
+    abstracts = [listing.abstract or "" for _, listing in chosen]
+    return titles, [text_of(title, text) for title, text in zip(titles, abstracts, strict=True)]
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False, limit: Li
     say("\nMuted\n")
     show(muted, {"what": "kind", "text": "text"}, as_json=False, empty="Nothing.")
     say(f"\nLearned: {', '.join(known.words) or 'nothing yet'}\n\nNearest papers\n")
-    columns = {"cosine": "score", "id": "paper_id", "paper": "title"}
+    columns = {"score": "score", "id": "paper_id", "paper": "title"}
     show(known.nearest, columns, as_json=False, empty="None yet.")
 
 

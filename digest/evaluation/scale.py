@@ -11,16 +11,18 @@ from scipy.sparse import csr_array
 
 from digest.papers.embedding import paper_vectors
 from digest.papers.encoder import Encoder
-from digest.ranking.profile import fit_profiles
+from digest.ranking.calibrate import Calibration
+from digest.ranking.profile import fit_profiles, products
 from digest.ranking.rank import rank
 from digest.ranking.space import Space, fit_space
 from digest.ranking.types import KINDS, Candidates, Floats, Signals, Texts, Wishes
 
 # Subscribers that are fitted and ranked at once: what bounds the memory.
-SHARD = 2000
+SHARD = 500
 VOTES = 20
 _LIKED, _BACKGROUND = 5000, 1500
 _VECTOR, _TOPICS, _WORDS = 384, 60, 20
+_CALIBRATION = Calibration(np.array([-2.0, 4.0, 0.5, 0.1, 0.1], np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,18 @@ class _World:
     topics: NDArray[np.int64]
 
 
-def measure_scale(subscribers: int, papers: int, *, seed: int = 0) -> Scale:
-    """Refit every profile (20 votes each on average) and rank `papers`, shard after shard.
+def measure_scale(
+    subscribers: int,
+    papers: int,
+    *,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda _n: None,
+) -> Scale:
+    """Refit every profile (20 signals each on average) and rank `papers`, shard after shard.
 
-    With selection, exploration and reasons, as an edition needs them; the matrix products that
-    nobody can do without are timed between the shards, on the same machine in the same minute.
+    With selection, exploration, reasons and probabilities, as an edition needs them; the matrix
+    products that nobody can do without are timed between the shards, in the same minute.
+    `progress` is told how many subscribers were done.
     """
     rng = np.random.default_rng(seed)
     start = time.perf_counter()
@@ -75,9 +84,17 @@ def measure_scale(subscribers: int, papers: int, *, seed: int = 0) -> Scale:
         draws = rng.random(n).astype(np.float32)
         start = time.perf_counter()
         profiles = fit_profiles(signals, world.space)
-        rank(profiles, world.candidates, wishes, free=free, draws=draws)
+        rank(
+            profiles,
+            world.candidates,
+            wishes,
+            free=free,
+            draws=draws,
+            calibration=_CALIBRATION,
+        )
         seconds += time.perf_counter() - start
         gemm_seconds += _bare(signals, world)
+        progress(n)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return Scale(
         subscribers,
@@ -152,18 +169,23 @@ def _some(texts: Texts, first: int, last: int) -> Texts:
 def _shard(
     world: _World, n: int, papers: int, rng: np.random.Generator
 ) -> tuple[Signals, Wishes, NDArray[np.bool_]]:
-    """Readers of two topics each, with 1 to 2 * VOTES - 1 votes, one in ten of them down."""
+    """Readers of two topics each, with 1 to 2 * VOTES - 1 signals: an interest, then votes.
+
+    One vote in ten is down.
+    """
     sizes = rng.integers(1, 2 * VOTES, n)
     m = int(sizes.sum())
     tastes = rng.integers(0, _TOPICS, (n, 2))
     of = np.argsort(world.topics, kind="stable")
-    starts = np.searchsorted(world.topics[of], np.arange(_TOPICS + 1))
+    first = np.searchsorted(world.topics[of], np.arange(_TOPICS + 1))
     wanted = tastes[np.repeat(np.arange(n), sizes), rng.integers(0, 2, m)]
-    spread = np.maximum(starts[wanted + 1] - starts[wanted], 1)
-    rows = of[np.minimum(starts[wanted] + rng.integers(0, spread), len(of) - 1)]
+    spread = np.maximum(first[wanted + 1] - first[wanted], 1)
+    rows = of[np.minimum(first[wanted] + rng.integers(0, spread), len(of) - 1)]
     kinds = np.where(rng.random(m) < 0.1, KINDS.index("down"), KINDS.index("up"))
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    kinds[starts[:-1]] = KINDS.index("interest")
     signals = Signals(
-        starts=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        starts=starts,
         kinds=kinds.astype(np.int8),
         refs=rows.astype(np.int64),
         ages=(rng.random(m) * 200).astype(np.float32),
@@ -182,11 +204,11 @@ def _bare(signals: Signals, world: _World) -> float:
     """Seconds of the products alone: every profile's Gram matrix, and its scores."""
     d = world.points.shape[1]
     n, width = len(signals.sizes), VOTES
-    some = world.points[signals.rows[: min(len(signals.rows), 64 * width)]]
-    batch = np.ascontiguousarray(np.resize(some, (min(n, 64), width, d)))
-    directions = np.resize(some, (n, d))
+    some = world.points[signals.rows[: 32 * width]]
+    batch = np.resize(some, (min(n, 32), width, d))
+    other, directions = batch.copy(), np.resize(some, (n, d))
     start = time.perf_counter()
     for _ in range(-(-n // len(batch))):
-        np.matmul(batch, batch.transpose(0, 2, 1))
+        products(batch, other)
     directions @ world.candidates.points.T
     return time.perf_counter() - start

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from digest.errors import SourceUnreachable, UnreadablePage
-from digest.papers.ingest import IngestReport, ingest_page
+from digest.papers.ingest import IngestReport, ingest_page, read_before
 from digest.settings import SourceSettings
 from digest.sources import MAX_PAGE_BYTES, find_reader
 from digest.sources.fetch import fetch
@@ -92,7 +92,10 @@ def collect(
 
 def ingest_bytes(sessions: Sessions, source: str, page: bytes, *, at: datetime) -> IngestReport:
     """Find the reader for these bytes and store what it reads. Raises UnreadablePage."""
-    return ingest_page(sessions, source, find_reader(page), page, at=at)
+    with sessions.reading() as session:
+        # A folder's pages come back at every run; one that is known need not be read again.
+        known = read_before(session, source, page)
+    return known or ingest_page(sessions, source, find_reader(page), page, at=at)
 
 
 def ingest_file(sessions: Sessions, source: str, file: Path, *, at: datetime) -> IngestReport:

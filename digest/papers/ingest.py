@@ -8,7 +8,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.clean import one_line, plain, readable
@@ -61,6 +61,20 @@ def ingest_page(
             return IngestReport(source, reader.name, page_date, len(listings), 0, known=True)
         n_new = _store_listings(session, page_id, source, listings, at)
     return IngestReport(source, reader.name, page_date, len(listings), n_new)
+
+
+def read_before(session: Session, source: str, page: bytes) -> IngestReport | None:
+    """What came of these very bytes when they were read; None where they never were."""
+    row = session.execute(
+        select(Page.id, Page.reader, Page.page_date).where(
+            Page.source == source, Page.sha256 == sha256(page).hexdigest()
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    listed = select(func.count()).select_from(ListingRow).where(ListingRow.page_id == row.id)
+    n = session.scalar(listed) or 0
+    return IngestReport(source, row.reader, row.page_date, n, 0, known=True)
 
 
 def _store_listings(

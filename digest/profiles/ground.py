@@ -28,6 +28,8 @@ BACKGROUND = 1500
 ENOUGH = 500
 # Papers that the part learned from all readers is learned on, the most liked.
 LIKED = 2000
+# Points that a ground keeps for who asks again, 3 kB each: those of a shard or two, not of everybody.
+REMEMBERED = 20_000
 _DAY = timedelta(days=1)
 
 
@@ -38,18 +40,25 @@ class Ground:
     space: Space
     words: "TfidfVectorizer | None"
     d: int
-    _points: dict[str, Floats] = field(default_factory=dict)
+    _points: dict[str, Floats] = field(default_factory=dict, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def points(self, vectors: Mapping[str, Floats], texts: Mapping[str, str]) -> dict[str, Floats]:
         """The points (D,) of `texts` by hash; those without a usable vector are left out."""
         usable = {hash_: vector for hash_, vector in vectors.items() if _usable(vector, self.d)}
-        new = [hash_ for hash_ in texts if hash_ in usable and hash_ not in self._points]
+        kept = {hash_: self._points.get(hash_) for hash_ in texts}
+        found = {hash_: point for hash_, point in kept.items() if point is not None}
+        new = [hash_ for hash_ in texts if hash_ in usable and hash_ not in found]
         if new:
             matrix = np.stack([usable[hash_] for hash_ in new])
             terms = terms_of(self.words, [texts[hash_] for hash_ in new])
-            points = self.space.points(Texts(matrix, terms))
-            self._points.update(zip(new, points, strict=True))
-        return {hash_: self._points[hash_] for hash_ in texts if hash_ in usable}
+            made = dict(zip(new, self.space.points(Texts(matrix, terms)), strict=True))
+            found |= made
+            with self._lock:
+                if len(self._points) + len(made) > REMEMBERED:
+                    self._points.clear()
+                self._points.update(made)
+        return {hash_: found[hash_] for hash_ in texts if hash_ in usable}
 
 
 class _Kept:

@@ -5,7 +5,9 @@ nearly all are not, counts as shared negatives: it shrinks the coordinates in wh
 anyway. The mean of the process is linear in the signals, so that each has its part of a score.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +32,7 @@ _AT_ONCE = 2**19
 _QUIET = 2**18
 # Batches by length: each width is so much greater than the last, which bounds what is padding.
 _WIDER = 1.25
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 def fit_profiles(signals: Signals, space: Space) -> Profiles:
@@ -50,7 +53,8 @@ def fit_profiles(signals: Signals, space: Space) -> Profiles:
     )
     liking = np.array([LIKING[kind] for kind in KINDS], np.float32)[signals.kinds]
     noise = noise_of(signals)
-    for batch, places in batches(signals):
+
+    def fit(batch: Ints, places: Ints) -> None:
         there = places >= 0
         points = signals.points[signals.rows[places]]
         told = points * shrink(profiles, batch)[:, None, :]
@@ -61,6 +65,8 @@ def fit_profiles(signals: Signals, space: Space) -> Profiles:
         solved = np.linalg.solve(gram, wanted[:, :, None])[:, :, 0]
         profiles.weights[places[there]] = solved[there]
         profiles.directions[batch] = np.matmul(solved[:, None, :], told)[:, 0, :]
+
+    in_batches(fit, signals)
     return profiles
 
 
@@ -84,12 +90,23 @@ def shrink(profiles: Profiles, subscribers: Ints) -> Floats:
     return shrunk
 
 
-def batches(signals: Signals, *, beside: int = 0) -> Iterator[tuple[Ints, Ints]]:
-    """Subscribers of like size, (b,), with the places of their signals, (b, m), -1 for none.
+def in_batches(work: Callable[[Ints, Ints], None], signals: Signals, *, beside: int = 0) -> None:
+    """Give `work` subscribers of like size, (b,), and places of their signals, (b, m), -1 for none.
 
-    Each subscriber with signals is in one batch, of a size that the memory bears if `beside` more
-    points go with each. Of a very long profile the newest signals stand for all.
+    Each subscriber with signals is in one batch, of a size that the cache bears if `beside` more
+    points go with each. Of a very long profile the newest signals stand for all. Batches run in
+    threads, for numpy leaves the other cores idle.
     """
+    parts = list(_batches(signals, beside))
+    if len(parts) == 1:
+        work(*parts[0])
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for done in [pool.submit(work, *part) for part in parts]:
+            done.result()
+
+
+def _batches(signals: Signals, beside: int) -> Iterator[tuple[Ints, Ints]]:
     sizes = np.minimum(signals.sizes, MOST)
     d = max(1, signals.points.shape[1])
     narrower, width = 0, 1

@@ -4,13 +4,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from digest.ranking.calibrate import Calibration
 from digest.ranking.profile import (
     NOISE,
     add_to_diagonal,
-    batches,
     finite_rows,
+    in_batches,
     noise_of,
     products,
     scores,
@@ -23,7 +24,6 @@ from digest.ranking.select import (
     Offer,
     choose,
     explore,
-    unwanted,
 )
 from digest.ranking.types import (
     KINDS,
@@ -43,6 +43,8 @@ RUNNERS_UP = 25
 # Signals that carried less of a score than this are no reason for it.
 LEAST_SHARE = 0.15
 REASONS = 2
+# A paper is near a signal if this is, of what the signal says of its own point, what it says of it.
+NEAR = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +139,16 @@ def rank(
     explores = profiles.known & (wishes.n >= EXPLORES_FROM) & (wishes.mix > 0)
     n_all = wishes.n - explores
     n_personal = np.where(profiles.known, np.rint(n_all * wishes.mix), 0).astype(np.int64)
-    belongs = _belongs(profiles, candidates, liking)
-    offer = Offer(liking, candidates.momentum, candidates.vectors, free, n_personal, n_all, belongs)
+    offer = Offer(
+        scores=liking,
+        momentum=candidates.momentum,
+        vectors=candidates.vectors,
+        free=free,
+        unwanted=_unwanted(profiles, candidates, liking),
+        n_personal=n_personal,
+        n_all=n_all,
+        belongs=_belongs(profiles, candidates, liking),
+    )
     choice = choose(offer, int(wishes.n.max(initial=0)))
     order, runner_scores = _runners_up(offer, choice, profiles.known)
     options = _options(offer, choice, order, explores)
@@ -186,18 +196,18 @@ def _options(offer: Offer, choice: Choice, runners_up: Ints, explores: NDArray[n
     open_ = explores[:, None] & (runners_up >= 0)
     if open_.any():
         open_ &= np.take_along_axis(choice.copy_of, at, axis=1) < 0
-        open_ &= ~np.take_along_axis(unwanted(offer.scores), at, axis=1)
+        open_ &= ~np.take_along_axis(offer.unwanted, at, axis=1)
     order = np.argsort(~open_, axis=1, kind="stable")[:, :EXPLORED]
     return np.take_along_axis(np.where(open_, runners_up, -1), order, axis=1)
 
 
 def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.int16]:
-    """The interest that carries each score, (u, n); -1 where there is none or votes carry more."""
+    """The interest that carries each score, (u, n); -1 where none is near or votes carry more."""
     signals = profiles.signals
     belongs = np.full(liking.shape, -1, np.int16)
-    is_interest = (signals.kinds == KINDS.index("interest")) & (profiles.weights != 0)
+    is_interest = (signals.kinds == KINDS.index("interest")) & (profiles.weights > 0)
     places = np.flatnonzero(is_interest)
-    owners = np.searchsorted(signals.starts, places, side="right") - 1
+    owners = signals.owners[places]
     nth = np.arange(len(places)) - np.searchsorted(owners, owners)
     # Whoever told one thing only needs no floor for it.
     several = signals.sizes[owners] > 1
@@ -207,14 +217,36 @@ def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDAr
     for n in range(int(nth[several].max()) + 1):
         now = several & (nth == n)
         who, what = owners[now], places[now]
-        directions = signals.points[signals.rows[what]] * shrink(profiles, who)
-        carried = (directions * profiles.weights[what, None]) @ candidates.points.T
-        better = carried > strongest[who]
+        points = signals.points[signals.rows[what]]
+        directions = points * shrink(profiles, who) * profiles.weights[what, None]
+        carried = directions @ candidates.points.T
+        own = (directions * points).sum(axis=1, keepdims=True)
+        better = (carried > NEAR * own) & (carried > strongest[who])
         belongs[who] = np.where(better, np.int16(n), belongs[who])
         strongest[who] = np.where(better, carried, strongest[who])
         rest[who] -= carried
     belongs[rest > strongest] = -1
     return belongs
+
+
+def _unwanted(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.bool_]:
+    """What is near a dislike, and not liked for anything else, (u, n)."""
+    signals = profiles.signals
+    unwanted = np.zeros(liking.shape, np.bool_)
+    places = np.flatnonzero((signals.kinds == KINDS.index("down")) & (profiles.weights < 0))
+    if not len(places) or not len(candidates):
+        return unwanted
+    who, owners = np.unique(signals.owners[places], return_inverse=True)
+    rows, weights = signals.rows[places], profiles.weights[places]
+    shape = len(who), len(signals.points)
+    told = csr_array((weights, (owners, rows)), shape=shape) @ signals.points
+    carried = (told * shrink(profiles, who)) @ candidates.points.T
+    greatest = np.zeros(len(who), np.float32)
+    np.maximum.at(greatest, owners, -weights)
+    # A point's product with itself is about this large, whatever it is a point of.
+    own = (candidates.points**2).mean(axis=0) @ shrink(profiles, who).T
+    unwanted[who] = (carried < -NEAR * (greatest * own)[:, None]) & (liking[who] < 0)
+    return unwanted
 
 
 def _weigh(
@@ -234,7 +266,8 @@ def _weigh(
         return reasons, parts, unknown
     noise = noise_of(signals)
     asked = np.concatenate([choice.papers, options], axis=1)
-    for batch, places in batches(signals, beside=asked.shape[1]):
+
+    def weigh(batch: Ints, places: Ints) -> None:
         m = places.shape[1]
         told = m + k  # the signals and the papers in the mail; behind them stand the options
         there = np.concatenate([places, asked[batch]], axis=1) >= 0
@@ -252,6 +285,8 @@ def _weigh(
             add_to_diagonal(known, own)
             prior = np.einsum("bed,bed->be", shrunk[:, told:], points[:, told:])
             unknown[batch] = prior - (cross * np.linalg.solve(known, cross)).sum(axis=1)
+
+    in_batches(weigh, signals, beside=asked.shape[1])
     return reasons, parts, unknown
 
 
@@ -273,6 +308,8 @@ def _reasons(
     least = np.array([0.0] + [LEAST_SHARE] * (REASONS - 1))[: best.shape[2]]
     carries = is_personal[:, :, None] & (share > least)
     signal = np.take_along_axis(np.broadcast_to(places[:, None, :], part.shape), best, axis=2)
-    missing = [(0, 0), (0, 0), (0, REASONS - best.shape[2])]
-    reasons = np.pad(np.where(carries, signal, -1), missing, constant_values=-1)
-    return reasons, np.pad(np.where(carries, share, 0.0), missing)
+    reasons = np.full((*is_personal.shape, REASONS), -1, np.int64)
+    parts = np.zeros(reasons.shape, np.float32)
+    reasons[:, :, : best.shape[2]] = np.where(carries, signal, -1)
+    parts[:, :, : best.shape[2]] = np.where(carries, share, 0.0)
+    return reasons, parts

@@ -22,8 +22,6 @@ EXPLORES_FROM = 5
 EXPLORED = 12
 # How sharply exploration prefers what is least known.
 EXPLORATION_HEAT = 0.05
-# An interest has its place where its best paper is at least this part of its reader's best.
-FLOOR = 0.3
 _NONE = np.float32(-np.inf)
 # Numbers of a table of scores that are worked on at once: they stay in the cache.
 _AT_ONCE = 2**18
@@ -48,14 +46,16 @@ class Offer:
     """What there is to choose from, for u subscribers and n papers.
 
     `scores` (u, n), `momentum` (n,), `vectors` (n, d) whose products say how alike papers are,
-    `free` (u, n) whether a paper may be shown, `n_personal` and `n_all` (u,) places. `belongs`
-    int16 (u, n) is the interest that a paper belongs to, -1 for none.
+    `free` (u, n) whether a paper may be shown, `unwanted` (u, n) whether it may not be for being
+    popular or new, `n_personal` and `n_all` (u,) places. `belongs` int16 (u, n) is the interest
+    that a paper is for, -1 for none.
     """
 
     scores: Floats
     momentum: Floats
     vectors: Floats
     free: NDArray[np.bool_]
+    unwanted: NDArray[np.bool_]
     n_personal: Ints
     n_all: Ints
     belongs: NDArray[np.int16]
@@ -66,6 +66,7 @@ class Offer:
             self,
             scores=self.scores[rows],
             free=self.free[rows],
+            unwanted=self.unwanted[rows],
             n_personal=self.n_personal[rows],
             n_all=self.n_all[rows],
             belongs=self.belongs[rows],
@@ -146,8 +147,8 @@ def choose(offer: Offer, k: int) -> Choice:
 def _choose_personal(offer: Offer, draft: _Draft, alike: _Alike) -> None:
     best = np.where(offer.free, offer.scores, 0.0).max(axis=1, initial=0.0)
     price = (DIVERSITY * best)[:, None]
-    # Papers good enough for the place that each interest has, and the interests still without.
-    worthy = (offer.belongs >= 0) & (offer.scores > FLOOR * best[:, None])
+    # Papers for the place that each interest has, and the interests that are still without.
+    worthy = (offer.belongs >= 0) & (offer.scores > 0)
     without = _interests(offer.belongs, worthy & draft.free)
     everyone = np.arange(len(best))
     for place in range(int(offer.n_personal.max(initial=0))):
@@ -178,16 +179,9 @@ def _interests(belongs: NDArray[np.int16], papers: NDArray[np.bool_]) -> NDArray
     return found
 
 
-def unwanted(scores: Floats) -> NDArray[np.bool_]:
-    """What is close to a dislike, and so is not shown for being popular or new, (u, n)."""
-    floor = -0.5 * np.abs(scores).max(axis=1, initial=0.0)
-    close: NDArray[np.bool_] = (scores < floor[:, None]) & (scores < 0)
-    return close
-
-
 def _choose_trending(offer: Offer, draft: _Draft, alike: _Alike) -> None:
     draft.free &= offer.momentum > 0
-    draft.free &= ~unwanted(offer.scores)
+    draft.free &= ~offer.unwanted
     while len(who := np.flatnonzero(draft.taken < offer.n_all)):
         worth = np.where(draft.free[who], offer.momentum, _NONE)
         worth -= DIVERSITY * draft.likeness[who]

@@ -61,6 +61,11 @@ class Signals:
         sizes: Ints = np.diff(self.starts)
         return sizes
 
+    @property
+    def owners(self) -> Ints:
+        """Whose each signal is, shape (m,)."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
 
 @dataclass(frozen=True, slots=True)
 class Profiles:

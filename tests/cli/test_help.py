@@ -16,7 +16,8 @@ subscribers add, subscribers list, subscribers show, subscribers pause, subscrib
 subscribers remove, subscribers import, subscribers export,
 profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute,
 profiles vote, profiles reset, profiles export, profiles import,
-editions preview, editions build, editions show
+editions preview, editions build, editions show,
+bench ranking, bench trending, bench scale, bench embed
 """
 COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(",")]
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from digest.papers.collect import (
     collect,
     due_sources,
     files_of,
+    ingest_bytes,
     ingest_file,
     list_sources,
 )
+from digest.papers.ingest import read_before
 from digest.settings import SourceSettings
 from digest.store import Sessions, open_database
 from digest.store.tables import Page, SourceState
@@ -251,3 +254,13 @@ def test_rows_of_sources_that_are_gone_do_no_harm(sessions: Sessions, pages: Pat
         session.execute(update(SourceState).values(name="gone"))
         assert due_sources(session, [], FIVE) == []
         assert list_sources(session, []) == []
+
+
+def test_a_page_that_is_known_is_told_of_and_not_parsed_again(sessions: Sessions) -> None:
+    content = good("Bees")
+    first = ingest_bytes(sessions, "pages", content, at=FIVE)
+    again = ingest_bytes(sessions, "pages", content, at=FIVE)
+    assert not first.known
+    assert again == replace(first, n_new_papers=0, known=True)
+    with sessions.reading() as session:
+        assert read_before(session, "elsewhere", content) is None

@@ -95,7 +95,9 @@ def test_the_newest_papers_are_embedded_first(sessions: Sessions) -> None:
     assert embed_pending(sessions, WORDS, at=NOON, limit=2) == 2
     assert ready(sessions) == [None, NOON, NOON]
     with sessions.reading() as session:
-        assert list(pending(session, WORDS.identity).values()) == [("Bees 0", "Bees 0. They count.")]
+        assert list(pending(session, WORDS.identity).values()) == [
+            ("Bees 0", "Bees 0. They count.")
+        ]
 
 
 def test_another_encoder_embeds_all_again_and_mixes_with_none(sessions: Sessions) -> None:

@@ -79,7 +79,9 @@ def test_an_error_in_the_block_undoes_the_whole_transaction(sessions: Sessions) 
     with pytest.raises(IntegrityError), sessions() as session:
         session.add(lease("kept?"))
         session.flush()
-        session.execute(insert(session, Lease).values(key="kept?", owner="", until=NOON, failures=0))
+        session.execute(
+            insert(session, Lease).values(key="kept?", owner="", until=NOON, failures=0)
+        )
     with sessions.reading() as session:
         assert session.scalars(select(Lease)).all() == []
 

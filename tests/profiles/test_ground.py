@@ -1,0 +1,199 @@
+"""The ground of a day: what spans it, what it leaves out, and that it is made once."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import insert
+
+from digest.papers.embedding import vectors_of
+from digest.papers.identity import text_hash
+from digest.profiles import ground as module
+from digest.profiles.ground import Ground, fit_words, ground_of, terms_of
+from digest.ranking.types import Floats
+from digest.store import Sessions
+from digest.store.tables import Paper, Subscriber, VectorRow, VoteRow
+from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
+
+TOMORROW = NOON + timedelta(days=1)
+
+
+def ground(sessions: Sessions, at: object = TOMORROW) -> Ground:
+    with sessions.reading() as session:
+        found = ground_of(session, ENCODER.identity, now=at)  # type: ignore[arg-type]
+    assert found is not None
+    return found
+
+
+def add_paper(sessions: Sessions, title: str, vector: Floats | None = None) -> str:
+    hash_ = text_hash(title)
+    if vector is None:
+        (vector,) = ENCODER.encode([title])
+    with sessions() as session:
+        session.add(VectorRow(encoder=ENCODER.identity, text_hash=hash_, vector=vector))
+        session.add(
+            Paper(
+                title=title,
+                abstract="",
+                authors=[],
+                text_hash=hash_,
+                first_seen_at=NOON,
+                ready_at=NOON,
+            )
+        )
+    return hash_
+
+
+def test_there_is_no_ground_before_there_is_a_paper(sessions: Sessions) -> None:
+    with sessions.reading() as session:
+        assert ground_of(session, ENCODER.identity, now=NOON) is None
+
+
+def test_papers_of_a_topic_are_near_each_other(sessions: Sessions) -> None:
+    read_page(sessions)
+    texts = {text_hash(text): text for text in TOPICS.values()}
+    vectors = dict(zip(texts, ENCODER.encode(list(texts.values())), strict=True))
+    here = ground(sessions)
+    typed = here.points(vectors, texts)
+    with sessions.reading() as session:
+        papers = {row.text_hash: f"{row.title}. {row.abstract}" for row in session.query(Paper)}
+        points = here.points(vectors_of(session, ENCODER.identity, papers), papers)
+    for hash_, topic in zip(typed, TOPICS, strict=True):
+        near = {papers[paper]: float(point @ typed[hash_]) for paper, point in points.items()}
+        assert len(near) == 12
+        best = sorted(near, key=lambda text: -near[text])[:6]
+        assert all(text.startswith(topic) for text in best)
+
+
+def test_the_same_papers_give_the_same_ground_and_a_new_one_another(sessions: Sessions) -> None:
+    read_page(sessions)
+    first = ground(sessions)
+    assert ground(sessions, TOMORROW + timedelta(hours=3)) is first
+    add_paper(sessions, "a paper on something else")
+    assert ground(sessions) is not first
+
+
+def test_threads_that_ask_at_once_share_one_ground(sessions: Sessions) -> None:
+    read_page(sessions)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _n: ground(sessions), range(8)))
+    assert len({id(one) for one in found}) == 1
+
+
+def test_todays_papers_are_no_background_where_there_are_enough_others(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_page(sessions)
+    assert len(ground(sessions, NOON).space.background) == 12
+    monkeypatch.setattr(module, "ENOUGH", 12)
+    late = add_paper(sessions, "a paper of the day after")
+    with sessions() as session:
+        paper = session.query(Paper).filter_by(text_hash=late).one()
+        paper.ready_at = TOMORROW
+    assert len(ground(sessions).space.background) == 12
+    monkeypatch.setattr(module, "ENOUGH", 13)
+    assert len(ground(sessions).space.background) == 13
+
+
+@pytest.mark.parametrize(
+    "vector", [np.ones(3, np.float32), np.full(256, np.nan, np.float32)], ids=["short", "nan"]
+)
+def test_a_vector_of_another_length_or_not_finite_is_left_out(
+    sessions: Sessions, vector: Floats
+) -> None:
+    read_page(sessions)
+    whole = ground(sessions)
+    broken = add_paper(sessions, "broken", vector)
+    here = ground(sessions)
+    assert len(here.space.background) == len(whole.space.background)
+    assert here.points({broken: vector}, {broken: "broken"}) == {}
+
+
+def test_what_was_asked_for_before_is_not_worked_out_again_and_memory_is_bounded(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_page(sessions)
+    here = ground(sessions)
+    monkeypatch.setattr(module, "REMEMBERED", 10)
+    texts = {str(n): f"robot number {n}" for n in range(8)}
+    vectors = dict(zip(texts, ENCODER.encode(list(texts.values())), strict=True))
+    first = here.points(vectors, texts)
+    assert all(here.points(vectors, texts)[key] is point for key, point in first.items())
+    others = {f"more {key}": text for key, text in texts.items()}
+    again = here.points({f"more {key}": vector for key, vector in vectors.items()}, others)
+    assert len(here._points) <= 10
+    for key, point in first.items():
+        np.testing.assert_allclose(again[f"more {key}"], point, atol=1e-6)
+    np.testing.assert_allclose(here.points(vectors, texts)["3"], first["3"], atol=1e-6)
+
+
+def vote_of_many(sessions: Sessions, n: int, papers: list[int]) -> None:
+    """`n` readers like three papers each: those at even places, or those at odd ones."""
+    people(sessions, 1)
+    with sessions() as session:
+        row = session.query(Subscriber).one()
+        facts = {
+            column.name: getattr(row, column.name)
+            for column in Subscriber.__table__.columns
+            if column.name not in ("id", "address", "address_key")
+        }
+        session.execute(
+            insert(Subscriber),
+            [
+                {**facts, "address": f"voter{i}@example.org", "address_key": f"voter{i}"}
+                for i in range(n)
+            ],
+        )
+        voters = [id_ for (id_,) in session.query(Subscriber.id).where(Subscriber.id != row.id)]
+        session.execute(
+            insert(VoteRow),
+            [
+                {
+                    "subscriber_id": voter,
+                    "paper_id": papers[(2 * (i + step) + i % 2) % len(papers)],
+                    "value": "up",
+                    "at": NOON,
+                    "via": "cli",
+                }
+                for i, voter in enumerate(voters)
+                for step in range(3)
+            ],
+        )
+
+
+def test_what_many_readers_like_together_is_taken_in_and_quickly(sessions: Sessions) -> None:
+    papers = list(read_page(sessions).values())
+    assert ground(sessions).space.liked is None
+    vote_of_many(sessions, 700, papers)
+    start = time.perf_counter()
+    voted = ground(sessions)
+    assert time.perf_counter() - start < 5
+    assert voted.space.liked is not None
+    assert voted.space.liked.weight == pytest.approx(200 / 1000, abs=0.01)
+    assert ground(sessions) is voted
+
+
+def test_the_votes_of_few_change_nothing(sessions: Sessions) -> None:
+    papers = list(read_page(sessions).values())
+    alone = ground(sessions)
+    vote_of_many(sessions, 40, papers)
+    assert ground(sessions) is alone
+
+
+# Words
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["the of and"]])
+def test_texts_of_no_words_have_none(texts: list[str]) -> None:
+    assert fit_words(texts) is None
+    assert terms_of(None, ["robots"]).shape == (1, 1)
+
+
+def test_rows_of_words_have_length_one_or_zero() -> None:
+    words = fit_words(["robots walk", "robots grasp", "proteins fold"])
+    lengths = np.sqrt(
+        (terms_of(words, ["robots fold", "nothing known"]).toarray() ** 2).sum(axis=1)
+    )
+    np.testing.assert_allclose(lengths, [1, 0], atol=1e-6)
