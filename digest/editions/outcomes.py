@@ -82,4 +82,4 @@ def _sizes(session: Session, edition_ids: list[int]) -> dict[int, int]:
         .scalar_subquery()
     )
     query = select(EditionRow.id, votes + interests).where(EditionRow.id.in_(edition_ids))
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())

@@ -18,7 +18,7 @@ from digest.ranking.space import Space, fit_space
 from digest.ranking.types import KINDS, Candidates, Floats, Signals, Texts, Wishes
 
 # Subscribers that are fitted and ranked at once: what bounds the memory.
-SHARD = 500
+SHARD = 2000
 VOTES = 20
 _LIKED, _BACKGROUND = 5000, 1500
 _VECTOR, _TOPICS, _WORDS = 384, 60, 20

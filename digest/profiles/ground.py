@@ -28,7 +28,7 @@ BACKGROUND = 1500
 ENOUGH = 500
 # Papers that the part learned from all readers is learned on, the most liked.
 LIKED = 2000
-# Points that a ground keeps for who asks again, 3 kB each: those of a shard or two, not of everybody.
+# Points that a ground keeps for who asks again, 3 kB each: not those of everybody's interests.
 REMEMBERED = 20_000
 _DAY = timedelta(days=1)
 

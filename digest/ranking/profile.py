@@ -26,7 +26,7 @@ MOST = 256
 # How strongly the background counts against a profile of m signals; chosen on the tuning part.
 LEAST_LEVEL, GREATEST_LEVEL, LEVEL_POWER = 0.005, 0.07, 1.0
 # Numbers that a batch of points holds at most: what fits the cache is read from there again.
-_AT_ONCE = 2**19
+_AT_ONCE = 2**20
 # From this many multiplications on, BLAS starts threads for a product: for the many small ones here
 # that costs more than it saves, by far when the cores are busy.
 _QUIET = 2**18

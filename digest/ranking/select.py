@@ -19,7 +19,7 @@ DIVERSITY = 0.2
 # An edition this long has room for one paper of which we want to learn.
 EXPLORES_FROM = 5
 # The best papers that were not chosen, of which one is explored.
-EXPLORED = 12
+EXPLORED = 8
 # How sharply exploration prefers what is least known.
 EXPLORATION_HEAT = 0.05
 _NONE = np.float32(-np.inf)
