@@ -202,7 +202,7 @@ def _options(offer: Offer, choice: Choice, runners_up: Ints, explores: NDArray[n
 
 
 def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.int16]:
-    """The interest that carries each score, (u, n); -1 where none is near or votes carry more."""
+    """The interest that carries most of each score, (u, n); -1 where none is near."""
     signals = profiles.signals
     belongs = np.full(liking.shape, -1, np.int16)
     is_interest = (signals.kinds == KINDS.index("interest")) & (profiles.weights > 0)
@@ -213,7 +213,7 @@ def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDAr
     several = signals.sizes[owners] > 1
     if not several.any():
         return belongs
-    strongest, rest = np.zeros_like(liking), liking.copy()
+    strongest = np.zeros_like(liking)
     for n in range(int(nth[several].max()) + 1):
         now = several & (nth == n)
         who, what = owners[now], places[now]
@@ -224,8 +224,6 @@ def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDAr
         better = (carried > NEAR * own) & (carried > strongest[who])
         belongs[who] = np.where(better, np.int16(n), belongs[who])
         strongest[who] = np.where(better, carried, strongest[who])
-        rest[who] -= carried
-    belongs[rest > strongest] = -1
     return belongs
 
 
