@@ -45,7 +45,7 @@ def test_without_a_file_everything_has_a_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    settings = load_settings(None, {"HOME": "/root"})
+    settings = load_settings(None, {"HOME": "/home/ada"})
     assert settings.database == f"sqlite:///{tmp_path / 'digest.db'}"
     assert settings.mail.maildir == tmp_path / "outbox"
     assert settings.smtp.host is None
