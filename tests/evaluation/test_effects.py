@@ -195,6 +195,9 @@ class Certain(MeanEmbedding):
     def __init__(self, p: float) -> None:
         self.p = p
 
+    def learn(self, outcomes: Sequence[Round]) -> None:
+        self.learned = len(outcomes)
+
     def probabilities(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float64]:
         return np.full((len(cases), len(fold.cold)), self.p)
 
@@ -235,9 +238,11 @@ def test_who_replays_days_is_never_learned_from(whole: Round) -> None:
 def test_all_tables_come_from_one_watch(few: Round, whole: Round) -> None:
     method = Certain(0.1)
     watch = Effects(method)
+    watch.learn([few])
     for one in (few, whole):
         watch.see(one, method.scores(one.fold, one.cases))
     found = watch.tables()
+    assert method.learned == 1
     assert list(found) == ["down_votes", "diversity", "exploration", "calibration"]
     assert all(found.values())
     assert not any(Effects(method).tables().values())
