@@ -182,7 +182,9 @@ def _interests(belongs: NDArray[np.int16], papers: NDArray[np.bool_]) -> NDArray
 def _choose_trending(offer: Offer, draft: _Draft, alike: _Alike) -> None:
     draft.free &= offer.momentum > 0
     draft.free &= ~offer.unwanted
-    while len(who := np.flatnonzero(draft.taken < offer.n_all)):
+    # Who wants nothing but what is theirs gets a short edition on a thin day, or none.
+    wants_some = offer.n_personal < offer.n_all
+    while len(who := np.flatnonzero(wants_some & (draft.taken < offer.n_all))):
         worth = np.where(draft.free[who], offer.momentum, _NONE)
         worth -= DIVERSITY * draft.likeness[who]
         what = worth.argmax(axis=1)

@@ -100,7 +100,9 @@ def test_a_place_is_empty_only_when_nothing_worth_showing_is_left(given_: Offer)
         left[mine] = False
         if len(papers(choice, PERSONAL)[i]) < given_.n_personal[i]:
             assert not (left & (given_.scores[i] > 0)).any()
-        if len(mine) < given_.n_all[i]:
+        if given_.n_personal[i] == given_.n_all[i]:
+            assert mine == papers(choice, PERSONAL)[i]
+        elif len(mine) < given_.n_all[i]:
             assert not (left & ~given_.unwanted[i] & (given_.momentum > 0)).any()
 
 
