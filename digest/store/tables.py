@@ -28,6 +28,7 @@ VotedVia = Literal["web", "cli", "import"]
 MuteKind = Literal["word", "author", "category"]
 Verdict = Literal["fresh", "quiet", "stale", "partial", "unreadable", "unreachable"]
 MailKind = Literal["edition", "confirmation"]
+BounceKind = Literal["hard", "soft", "delayed", "complaint", "unsubscribe", "unknown"]
 DeliveryState = Literal[
     "queued", "claimed", "in_flight", "sent", "deferred", "failed", "uncertain", "cancelled"
 ]
@@ -75,6 +76,7 @@ class Base(DeclarativeBase):
         MuteKind: Text,
         Verdict: Text,
         MailKind: Text,
+        BounceKind: Text,
         DeliveryState: Text,
         NDArray[np.float32]: Float32Vector,
     }
@@ -178,6 +180,7 @@ class Subscriber(Base):
     """An address and its settings. `next_due_at` is when the next edition is due, in UTC.
 
     `min_probability` (0 to 1, None: off) is how likely they must be to vote a paper up to get it.
+    `bounce_points` counts the days on which mail to them bounced softly, `bounced_at` is the last.
     """
 
     __tablename__ = "subscribers"
@@ -204,6 +207,8 @@ class Subscriber(Base):
     left_at: Mapped[datetime | None]
     paused_until: Mapped[date | None]
     next_due_at: Mapped[datetime | None]
+    bounce_points: Mapped[int] = mapped_column(default=0, server_default="0")
+    bounced_at: Mapped[datetime | None]
 
 
 class Consent(Base):
@@ -272,7 +277,11 @@ class EditionRow(Base):
     """One subscriber's digest for one local date, frozen. `runners_up` lost, and why."""
 
     __tablename__ = "editions"
-    __table_args__ = (UniqueConstraint("subscriber_id", "local_date"), _NEVER_AGAIN)
+    __table_args__ = (
+        UniqueConstraint("subscriber_id", "local_date"),
+        Index(None, "built_at"),
+        _NEVER_AGAIN,
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     subscriber_id: Mapped[int] = _owned_by_subscriber()
@@ -350,6 +359,43 @@ class Attempt(Base):
     state: Mapped[DeliveryState]
     code: Mapped[int | None]
     reply: Mapped[str]
+
+
+class Bounce(Base):
+    """Mail that came back, or that speaks of one of ours: who said what of which delivery.
+
+    `sha256` is of the message's bytes, so that one that is read twice counts once.
+    """
+
+    __tablename__ = "bounces"
+    __table_args__ = (
+        UniqueConstraint("sha256"),
+        Index(None, "subscriber_id", "at"),
+        Index(None, "delivery_id"),
+        _one_of("kind", BounceKind),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    subscriber_id: Mapped[int | None] = mapped_column(
+        ForeignKey("subscribers.id", ondelete="CASCADE")
+    )
+    delivery_id: Mapped[int | None] = mapped_column(ForeignKey("deliveries.id", ondelete="CASCADE"))
+    at: Mapped[datetime]
+    kind: Mapped[BounceKind]
+    status: Mapped[str]
+    said: Mapped[str]
+
+
+class Breaker(Base):
+    """Sending that is paused because the fault is ours; `failures` is how often in a row."""
+
+    __tablename__ = "breakers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    failures: Mapped[int]
+    reason: Mapped[str]
 
 
 class Suppression(Base):
