@@ -39,7 +39,14 @@ FILE_NAME = "digest.toml"
 _NOT_SETTINGS = {"DIGEST_CONFIG", "DIGEST_REQUIRE_SHARED", "DIGEST_REQUIRE_SERVICES"}
 # What Kubernetes sets in every pod beside a Service that is called "digest".
 _OF_KUBERNETES = re.compile(r"DIGEST_SERVICE_(HOST|PORT\w*)|DIGEST_PORT(_\d+_(TCP|UDP)\w*)?")
-_SECRETS = ("DIGEST_DATABASE", "DIGEST_SECRET_KEY", "DIGEST_SMTP_PASSWORD")
+_SECRETS = (
+    "DIGEST_DATABASE",
+    "DIGEST_SECRET_KEY",
+    "DIGEST_SMTP_PASSWORD",
+    "DIGEST_BOUNCES_IMAP_PASSWORD",
+    "DIGEST_BOUNCES_WEBHOOK_SECRET",
+)
+_PATHS = {"mail": ("maildir",), "dkim": ("rsa_key", "ed25519_key"), "bounces": ("maildir",)}
 
 _Path = tuple[str, ...]  # of a key: ("smtp", "host")
 # Looking them up walks a folder of 600 files.
@@ -115,29 +122,80 @@ class _Part(BaseModel):
 
 
 class MailSettings(_Part):
-    """How our mail introduces itself, and the folder it goes to while no server is named."""
+    """How our mail introduces itself, and the folder it goes to while no server is named.
+
+    What comes back, bounces and unsubscriptions by mail, goes to `bounce_address`, else to
+    `from_address`; with `verp` each mail's envelope sender adds `+` and a signed mark to it.
+    """
 
     from_address: Address = "digest@localhost.localdomain"
     from_name: str = "Digest"
     reply_to: Address | None = None
+    bounce_address: Address | None = None
+    verp: bool = True
     postal_address: str = ""
     maildir: Path = Path("outbox")
 
+    @property
+    def returns_to(self) -> str:
+        """The address that what comes back is sent to, without a mark."""
+        return self.bounce_address or self.from_address
+
 
 class SmtpSettings(_Part):
-    """The server that takes our mail; without a `host` mail goes to `mail.maildir`."""
+    """The server that takes our mail; without a `host` mail goes to `mail.maildir`.
+
+    `per_second` and `per_second_to_domain` are what one process sends at most.
+    """
 
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 587
     username: str | None = None
     password: Secret = None
     security: Literal["starttls", "tls", "none"] = "starttls"
-    timeout: Annotated[float, Field(gt=0)] = 60.0
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    mails_per_connection: Annotated[int, Field(ge=1)] = 100
+    per_second: Annotated[float, Field(gt=0)] | None = None
+    per_second_to_domain: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _both_or_neither(self) -> Self:
         if (self.username is None) != (self.password is None):
             raise ValueError("username and password go together: set both or neither")
+        return self
+
+
+class DkimSettings(_Part):
+    """Keys to sign mail with (PEM files), for relays that do not; both may be given.
+
+    `domain` is that of `mail.from_address` if it is not set.
+    """
+
+    domain: str | None = None
+    rsa_selector: str = "digest"
+    rsa_key: Path | None = None
+    ed25519_selector: str = "digest-ed25519"
+    ed25519_key: Path | None = None
+
+
+class BounceSettings(_Part):
+    """Where what comes back is read: a Maildir, a mailbox that is reached by IMAP over TLS, or both.
+
+    A relay may post bounces to /bounces instead, with `webhook_secret` as its password.
+    """
+
+    maildir: Path | None = None
+    imap_host: str | None = None
+    imap_port: Annotated[int, Field(ge=1, le=65535)] = 993
+    imap_username: str | None = None
+    imap_password: Secret = None
+    imap_folder: str = "INBOX"
+    webhook_secret: Secret = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.imap_host is not None and not (self.imap_username and self.imap_password):
+            raise ValueError("imap_host needs imap_username and imap_password")
         return self
 
 
@@ -184,6 +242,8 @@ class Settings(_Part):
     engine: Literal["inline"] = "inline"
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
+    dkim: DkimSettings = DkimSettings()
+    bounces: BounceSettings = BounceSettings()
     web: WebSettings = WebSettings()
     defaults: SubscriberDefaults = SubscriberDefaults()
     sources: Annotated[tuple[SourceSettings, ...], AfterValidator(_once)] = ()
@@ -328,8 +388,15 @@ def _at_home(settings: Settings, home: Path, given: Mapping[_Path, object]) -> S
         source.model_copy(update={"path": home / source.path}) if source.path else source
         for source in settings.sources
     )
-    start = Path.cwd() if ("mail", "maildir") in given else home
-    mail = settings.mail.model_copy(update={"maildir": start / settings.mail.maildir})
+    parts: dict[str, _Part] = {}
+    for table, keys in _PATHS.items():
+        part: _Part = getattr(settings, table)
+        laid = {
+            key: (Path.cwd() if (table, key) in given else home) / path
+            for key in keys
+            if (path := getattr(part, key)) is not None
+        }
+        parts[table] = part.model_copy(update=laid)
     database = settings.database
     if (name := database.removeprefix("sqlite:///")) != database and name != ":memory:":
         start = Path.cwd() if ("database",) in given else home
@@ -338,5 +405,5 @@ def _at_home(settings: Settings, home: Path, given: Mapping[_Path, object]) -> S
     if ("encoder",) not in given and (home / encoder).is_dir():
         encoder = str(home / encoder)
     return settings.model_copy(
-        update={"sources": sources, "mail": mail, "database": database, "encoder": encoder}
+        update={**parts, "sources": sources, "database": database, "encoder": encoder}
     )

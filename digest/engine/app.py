@@ -46,7 +46,6 @@ class App:
             username=smtp.username,
             password=smtp.password.get_secret_value() if smtp.password else None,
             security=smtp.security,
-            timeout=smtp.timeout,
         )
 
 
