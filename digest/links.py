@@ -62,6 +62,7 @@ class Links:
         self._keys = [
             blake2b(secret, digest_size=32, person=b"links").digest() for secret in secrets
         ]
+        self._key_id = _key_id(self._keys[0])
 
     def url(self, claim: Claim) -> str:
         """The link for a mail."""
@@ -73,12 +74,14 @@ class Links:
 
     def token(self, claim: Claim) -> str:
         """Sign a claim."""
-        key = self._keys[0]
         kind = _KINDS.index((claim.purpose, claim.value))
-        head = _HEAD.pack(_key_id(key), kind, int(claim.expires_at.timestamp()))
-        ids = map(_packed, (claim.subscriber_id, claim.edition_id, claim.paper_id))
-        body = head + b"".join(ids)
-        return _encoded(body + _mac(body, key))
+        body = (
+            _HEAD.pack(self._key_id, kind, int(claim.expires_at.timestamp()))
+            + packed(claim.subscriber_id)
+            + packed(claim.edition_id)
+            + packed(claim.paper_id)
+        )
+        return _encoded(body + _mac(body, self._keys[0]))
 
     def read(self, token: str, purpose: Purpose, now: datetime) -> Claim:
         """Give the claim back. Raises BadToken: `expired` if it was ours and its time is over."""
@@ -93,7 +96,7 @@ class Links:
         expires_at = datetime.fromtimestamp(expiry, UTC)
         if now >= expires_at:
             raise BadToken(f"this link was good until {expires_at:%Y-%m-%d}", expired=True)
-        subscriber_id, edition_id, paper_id = _unpacked(body[_HEAD.size :])
+        subscriber_id, edition_id, paper_id = unpacked(body[_HEAD.size :])
         return Claim(purpose, subscriber_id, expires_at, edition_id, paper_id, value)
 
 
@@ -125,19 +128,20 @@ def _split(token: str) -> tuple[bytes, bytes]:
     return raw[:-_MAC_SIZE], raw[-_MAC_SIZE:]
 
 
-def _packed(number: int) -> bytes:
+def packed(number: int) -> bytes:
     """Seven bits a byte, lowest first; the high bit says that more follow."""
-    packed = bytearray()
+    parts = bytearray()
     while number > 0x7F:
-        packed.append(number & 0x7F | 0x80)
+        parts.append(number & 0x7F | 0x80)
         number >>= 7
-    packed.append(number)
-    return bytes(packed)
+    parts.append(number)
+    return bytes(parts)
 
 
-def _unpacked(packed: bytes) -> list[int]:
+def unpacked(parts: bytes) -> list[int]:
+    """The numbers that were `packed` one after another; what is cut off at the end is dropped."""
     numbers, number, shift = [], 0, 0
-    for byte in packed:
+    for byte in parts:
         number |= (byte & 0x7F) << shift
         shift += 7
         if byte <= 0x7F:

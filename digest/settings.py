@@ -48,6 +48,9 @@ _SECRETS = (
 )
 _PATHS = {"mail": ("maildir",), "dkim": ("rsa_key", "ed25519_key"), "bounces": ("maildir",)}
 
+# A local part may have 64 octets (RFC 5321), of which + and the longest mark take 34.
+_LONGEST_WITH_MARK = 30
+
 _Path = tuple[str, ...]  # of a key: ("smtp", "host")
 # Looking them up walks a folder of 600 files.
 _zones = cache(available_timezones)
@@ -135,6 +138,16 @@ class MailSettings(_Part):
     verp: bool = True
     postal_address: str = ""
     maildir: Path = Path("outbox")
+
+    @model_validator(mode="after")
+    def _room_for_a_mark(self) -> Self:
+        if self.verp and len(self.returns_to.rpartition("@")[0].encode()) > _LONGEST_WITH_MARK:
+            name = "bounce_address" if self.bounce_address else "from_address"
+            raise ValueError(
+                f"{name}: at most {_LONGEST_WITH_MARK} octets before the @, so that a mark fits "
+                "behind them; set a shorter bounce_address, or verp = false"
+            )
+        return self
 
     @property
     def returns_to(self) -> str:

@@ -19,6 +19,9 @@ from digest.store.tables import Base
 POSTGRES = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
+_RESTART = """
+SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences
+"""
 SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
 
 # How long an example takes says more of the machine than of the code.
@@ -93,8 +96,10 @@ def postgres_url(_postgres_database: str) -> str:
     """A migrated, empty PostgreSQL database."""
     engine = create_engine(_postgres_database)
     with engine.begin() as connection:
-        names = ", ".join(table.name for table in Base.metadata.sorted_tables)
-        connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY CASCADE"))
+        # TRUNCATE makes every table's file anew, which takes ten times as long for a few rows.
+        for table in reversed(Base.metadata.sorted_tables):
+            connection.execute(table.delete())
+        connection.execute(text(_RESTART))
     engine.dispose()
     return _postgres_database
 

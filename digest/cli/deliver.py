@@ -1,36 +1,90 @@
 """`digest deliver`: send the mails that are due."""
 
 import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
 
 import typer
 
-from digest.cli.door import Json, Limit, now, opened, progress, show
-from digest.delivery.outbox import deliver, due_deliveries
+from digest.cli.door import Json, Limit, note, now, opened, progress, show
+from digest.delivery.breaker import end_pause
+from digest.delivery.outbox import n_due
+from digest.delivery.sending import DeliveryReport, deliver
 
 app = typer.Typer()
 
 
 @app.command("deliver", epilog="Example: digest deliver --limit 10")
-def deliver_(ctx: typer.Context, limit: Limit = 0, as_json: Json = False) -> None:
+def deliver_(
+    ctx: typer.Context,
+    limit: Limit = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="End a pause that a breaker made, and send.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Send the mails that are due, each once; to the server of the settings, else to a Maildir.
 
-    The status is 1 where a mail failed or nobody knows what became of it.
+    A signal ends it when what is in flight is done; a second one at once, which loses nothing.
+    The status is 1 where a mail failed, nobody knows what became of it, or sending is paused.
     """
     with opened(ctx) as digest:
-        with digest.sessions.reading() as session:
-            ids = due_deliveries(session, now(), limit=limit or None)
-        with progress("Sending", len(ids)) as step:
+        with digest.sessions() as session:
+            if resume:
+                end_pause(session)
+            due = n_due(session, now())
+        with progress("Sending", min(due, limit or due)) as step, _stopped_by_signals() as stopped:
             report = asyncio.run(
                 deliver(
                     digest.sessions,
                     digest.transport(),
-                    ids,
                     digest.postage,
-                    now=now(),
+                    clock=now,
+                    pace=digest.pace(),
+                    limit=limit or None,
+                    stop=stopped,
                     progress=step,
                 )
             )
-    rows = [{"state": state, "mails": n} for state, n in sorted(report.states.items())]
-    show(rows, {"state": "state", "mails": "mails"}, as_json=as_json, empty="No mail is due.")
-    if report.states["failed"] or report.states["uncertain"]:
+    _tell(report, as_json=as_json)
+    if report.doubts or report.pause or report.states["failed"] or report.states["uncertain"]:
         raise typer.Exit(1)
+
+
+def _tell(report: DeliveryReport, *, as_json: bool) -> None:
+    rows = [{"state": state, "mails": n} for state, n in sorted(report.states.items()) if n]
+    empty = "Nothing was sent." if report.pause else "No mail is due."
+    show(rows, {"state": "state", "mails": "mails"}, as_json=as_json, empty=empty)
+    if report.released and not report.pause:
+        note(f"{report.released} more are due: digest deliver goes on with them")
+    if report.states["uncertain"]:
+        note("Nobody knows whether some have arrived: see digest deliveries uncertain")
+    if report.pause:
+        note(
+            f"Sending is paused until {report.pause.until:%Y-%m-%d %H:%M} UTC: "
+            f"{report.pause.reason}. When that is mended: digest deliver --resume"
+        )
+    for doubt in report.doubts:
+        note(f"This must never be, please report it: {doubt}")
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether a signal has come; a second one ends the process."""
+    came: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if came:
+            os._exit(128 + number)
+        came.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,102 +1,69 @@
-"""The outbox: one row a mail, from queued to settled.
+"""The outbox: one row a mail, from queued to settled; only the database's side of it.
 
-`in_flight` is committed before a byte of the mail is written. Whoever dies after that leaves a
-row that is never sent again by itself: it becomes `uncertain`, for a person to settle.
+    queued -> claimed -> in_flight -> sent | deferred | failed | uncertain | cancelled
+
+A claim that expires goes back to the queue. `in_flight` is committed before a byte of the mail is
+written; one that expires becomes `uncertain`, is never sent again by itself, and waits for a
+person to settle it.
 """
 
-import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Literal, cast
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, CursorResult, func, select, update
 from sqlalchemy.orm import Session
 
-from digest.delivery.letters import letter
-from digest.delivery.suppression import is_suppressed
-from digest.delivery.transport import Outcome, Transport
-from digest.links import Links
-from digest.mail.message import WireMessage
-from digest.settings import MailSettings
-from digest.store import Sessions
-from digest.store.tables import Attempt, Delivery, DeliveryState, Subscriber
-
-log = logging.getLogger(__name__)
+from digest.delivery.policy import Outcome, wait_after
+from digest.delivery.standing import bounced_hard, bounced_soft, clear_points
+from digest.delivery.suppression import suppressed_among
+from digest.errors import BadInput, Unknown
+from digest.store import insert
+from digest.store.deliveries import LIFE
+from digest.store.tables import Attempt, Delivery, DeliveryState, EditionRow, MailKind, Subscriber
 
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
-FIRST_RETRY = timedelta(minutes=5)
-LONGEST_RETRY = timedelta(hours=4)
+
+_WAITING = Delivery.state.in_(("queued", "deferred"))
+_SETTLED_BY_HAND = "settled by hand: it had arrived"
 
 
 @dataclass(frozen=True, slots=True)
-class Postage:
-    """What every letter of an operator has in common."""
+class Claim:
+    """What one claim took: the mails to send, oldest first, and how many nobody wants any more."""
 
-    links: Links
-    settings: MailSettings
-    secret: bytes = field(repr=False)
+    delivery_ids: tuple[int, ...]
+    cancelled: int
 
 
 @dataclass(frozen=True, slots=True)
-class DeliveryReport:
-    """How many mails of one run ended in which state."""
+class DeliveryView:
+    """A mail as it stands, and the last that was said of it."""
 
-    states: Counter[DeliveryState]
-
-    @property
-    def total(self) -> int:
-        """All that were touched."""
-        return self.states.total()
-
-
-def due_deliveries(session: Session, now: datetime, *, limit: int | None = None) -> list[int]:
-    """The mails that may be sent now, oldest first."""
-    query = (
-        select(Delivery.id)
-        .where(Delivery.state.in_(("queued", "deferred")), Delivery.due_at <= now)
-        .order_by(Delivery.due_at, Delivery.id)
-        .limit(limit)
-    )
-    return list(session.scalars(query))
+    id: int
+    address: str
+    kind: MailKind
+    state: DeliveryState
+    message_id: str
+    created_at: datetime
+    due_at: datetime
+    settled_at: datetime | None
+    tries: int
+    reply: str
 
 
-async def deliver(
-    sessions: Sessions,
-    transport: Transport,
-    delivery_ids: Sequence[int],
-    postage: Postage,
-    *,
-    now: datetime,
-    stop: Callable[[], bool] = lambda: False,
-    progress: Callable[[int], None] = lambda _n: None,
-) -> DeliveryReport:
-    """Send these mails, each once; one that is settled, or in other hands, is passed over.
-
-    `stop` is asked before each mail.
-    """
-    states: Counter[DeliveryState] = Counter()
-    async with transport:
-        for delivery_id in delivery_ids:
-            if stop():
-                break
-            with sessions() as session:
-                message = _take(session, delivery_id, postage, now)
-            if isinstance(message, WireMessage):
-                outcome = await transport.send(message)
-                with sessions() as session:
-                    states[_settle(session, delivery_id, outcome, now)] += 1
-            elif message is not None:
-                states[message] += 1
-            progress(1)
-    return DeliveryReport(states)
+def n_due(session: Session, now: datetime) -> int:
+    """How many mails may be sent now."""
+    due = select(func.count()).select_from(Delivery).where(_WAITING, Delivery.due_at <= now)
+    return session.scalar(due) or 0
 
 
 def sweep(session: Session, now: datetime) -> None:
     """Settle what a crash or the passing of time left behind."""
     lost = Delivery.claimed_until < now
-    expired = Delivery.state.in_(("queued", "deferred")) & (Delivery.expires_at <= now)
+    expired = _WAITING & (Delivery.expires_at <= now)
     for which, state in (
         ((Delivery.state == "in_flight") & lost, "uncertain"),
         ((Delivery.state == "claimed") & lost, "queued"),
@@ -109,66 +76,247 @@ def sweep(session: Session, now: datetime) -> None:
         )
 
 
-def _take(
-    session: Session, delivery_id: int, postage: Postage, now: datetime
-) -> WireMessage | DeliveryState | None:
-    """Claim one mail and compose it; or the state it ended in; or None where it is not ours."""
-    taken = session.execute(
-        update(Delivery)
-        .where(
-            Delivery.id == delivery_id,
-            Delivery.state.in_(("queued", "deferred")),
-            Delivery.due_at <= now,
+def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) -> Claim:
+    """Take up to `n` mails that are due, oldest first; no two owners get the same one.
+
+    Cancels on the way what is too late, whose reader has gone, or whose address is suppressed.
+    """
+    chosen = session.scalars(
+        select(Delivery.id)
+        .where(_WAITING, Delivery.due_at <= now)
+        .order_by(Delivery.due_at, Delivery.id)
+        .limit(n)
+        .with_for_update(skip_locked=True)
+    ).all()
+    rows = session.execute(
+        select(
+            Delivery.id,
+            Delivery.kind,
+            Delivery.expires_at,
+            Subscriber.state,
+            Subscriber.address_key,
         )
-        .values(state="in_flight", claimed_until=now + LEASE)
-        .returning(Delivery.subscriber_id, Delivery.kind, Delivery.expires_at)
-    ).one_or_none()
-    if taken is None:
-        return None
-    subscriber = session.get_one(Subscriber, taken.subscriber_id)
-    wanted = "pending" if taken.kind == "confirmation" else "active"
-    if taken.expires_at <= now or subscriber.state != wanted:
-        return _end(session, delivery_id, "cancelled", now)
-    if is_suppressed(session, subscriber.address, postage.secret):
-        return _end(session, delivery_id, "cancelled", now)
-    try:
-        return letter(session, delivery_id, postage.links, postage.settings)
-    except Exception as error:
-        # One mail that cannot be made must not keep the others back.
-        log.exception("delivery %d cannot be composed", delivery_id)
-        said = f"{type(error).__name__}: {error}"
-        session.add(Attempt(delivery_id=delivery_id, at=now, state="failed", code=None, reply=said))
-        return _end(session, delivery_id, "failed", now)
+        .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+        .where(Delivery.id.in_(chosen))
+    ).all()
+    suppressed = suppressed_among(session, {row.address_key for row in rows}, secret)
+    wanted = {
+        row.id
+        for row in rows
+        if row.expires_at > now
+        and row.state == ("pending" if row.kind == "confirmation" else "active")
+        and row.address_key not in suppressed
+    }
+    ids = tuple(id_ for id_ in chosen if id_ in wanted)
+    unwanted = set(chosen) - wanted
+    _set(
+        session, Delivery.id.in_(ids), state="claimed", claimed_by=owner, claimed_until=now + LEASE
+    )
+    _set(session, Delivery.id.in_(unwanted), state="cancelled", settled_at=now)
+    return Claim(ids, len(unwanted))
 
 
-def _settle(session: Session, delivery_id: int, outcome: Outcome, now: datetime) -> DeliveryState:
-    session.add(
-        Attempt(
-            delivery_id=delivery_id,
-            at=now,
-            state=outcome.state,
-            code=outcome.code,
-            reply=outcome.reply,
+def begin(session: Session, owner: str, delivery_ids: Collection[int], now: datetime) -> set[int]:
+    """Mark mails as in flight; those among them that still are the owner's to send."""
+    return set(
+        session.scalars(
+            update(Delivery)
+            .where(
+                Delivery.id.in_(delivery_ids),
+                Delivery.state == "claimed",
+                Delivery.claimed_by == owner,
+            )
+            .values(state="in_flight", claimed_until=now + LEASE)
+            .returning(Delivery.id)
         )
     )
-    if outcome.state != "deferred":
-        return _end(session, delivery_id, outcome.state, now)
-    tries = session.scalar(
-        select(func.count()).select_from(Attempt).where(Attempt.delivery_id == delivery_id)
-    )
-    wait = min(FIRST_RETRY * 2.0 ** min((tries or 1) - 1, 16), LONGEST_RETRY)
-    session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_id)
-        .values(state="deferred", due_at=now + wait, claimed_until=None)
-    )
-    return "deferred"
 
 
-def _end(session: Session, delivery_id: int, state: DeliveryState, now: datetime) -> DeliveryState:
-    session.execute(
-        update(Delivery)
-        .where(Delivery.id == delivery_id)
-        .values(state=state, settled_at=now, claimed_until=None)
+def settle(
+    session: Session,
+    owner: str,
+    outcomes: Sequence[tuple[int, Outcome]],
+    secret: bytes,
+    now: datetime,
+) -> None:
+    """Record what became of the owner's mails, and what it means for their readers.
+
+    One that was swept away meanwhile is settled all the same: now it is known what became of it.
+    """
+    if not outcomes:
+        return
+    ours = {
+        row.id: row
+        for row in session.execute(
+            select(Delivery.id, Delivery.subscriber_id).where(
+                Delivery.id.in_([id_ for id_, _ in outcomes]),
+                Delivery.claimed_by == owner,
+                Delivery.state.in_(("claimed", "in_flight", "uncertain")),
+            )
+        )
+    }
+    settled = [(ours[id_], outcome) for id_, outcome in outcomes if id_ in ours]
+    if settled:
+        session.execute(
+            insert(session, Attempt), [_attempt(row.id, outcome, now) for row, outcome in settled]
+        )
+    for state in ("sent", "failed", "uncertain"):
+        ids = [row.id for row, outcome in settled if outcome.state == state]
+        if ids:
+            _set(session, Delivery.id.in_(ids), state=state, settled_at=now, claimed_until=None)
+    clear_points(session, [row.subscriber_id for row, out in settled if out.state == "sent"], now)
+    for row, outcome in settled:
+        if outcome.state == "deferred":
+            due_at = now + wait_after(_tries(session, row.id))
+            _set(
+                session, Delivery.id == row.id, state="deferred", due_at=due_at, claimed_until=None
+            )
+        if outcome.blame == "address":
+            bounced_hard(
+                session, row.subscriber_id, secret=secret, status=outcome.enhanced or "", now=now
+            )
+        if outcome.blame == "mailbox":
+            bounced_soft(session, row.subscriber_id, now=now)
+
+
+def release(session: Session, owner: str) -> int:
+    """Give back what the owner claimed and did not begin to send; how many these are."""
+    return _set(
+        session,
+        (Delivery.state == "claimed") & (Delivery.claimed_by == owner),
+        state="queued",
+        claimed_by=None,
+        claimed_until=None,
     )
-    return state
+
+
+def states_of(session: Session, delivery_ids: Collection[int]) -> list[DeliveryState]:
+    """The states of mails that may have been taken away; those that are gone count as cancelled."""
+    query = select(Delivery.state).where(Delivery.id.in_(delivery_ids))
+    found = list(session.scalars(query))
+    return found + ["cancelled"] * (len(delivery_ids) - len(found))
+
+
+def newest_attempt(session: Session) -> int:
+    """The number of the last try that is on record."""
+    return session.scalar(select(func.max(Attempt.id))) or 0
+
+
+def doubts(session: Session, owner: str, since: int) -> list[str]:
+    """What must never be: mail of the owner's in limbo, two for one reader and date; in words.
+
+    Looks at the tries after number `since`.
+    """
+    limbo = session.scalars(
+        select(Delivery.id).where(
+            Delivery.state.in_(("claimed", "in_flight")), Delivery.claimed_by == owner
+        )
+    ).all()
+    sent = (Attempt.id > since) & (Attempt.state == "sent")
+    twice = session.scalars(
+        select(Attempt.delivery_id)
+        .where(sent)
+        .group_by(Attempt.delivery_id)
+        .having(func.count() > 1)
+    ).all()
+    doubled = session.execute(
+        select(EditionRow.subscriber_id, EditionRow.local_date)
+        .join(Delivery, Delivery.edition_id == EditionRow.id)
+        .join(Attempt, Attempt.delivery_id == Delivery.id)
+        .where(sent)
+        .group_by(EditionRow.subscriber_id, EditionRow.local_date)
+        .having(func.count(Delivery.id.distinct()) > 1)
+    ).all()
+    return [
+        *(f"mail {id_} was begun and not settled" for id_ in limbo),
+        *(f"mail {id_} was sent twice" for id_ in twice),
+        *(f"subscriber {who} got two mails for {day}" for who, day in doubled),
+    ]
+
+
+def list_deliveries(
+    session: Session,
+    *,
+    states: Collection[DeliveryState] = (),
+    subscriber_id: int | None = None,
+    limit: int | None = None,
+) -> list[DeliveryView]:
+    """Mails in any of `states` (none: all), newest first."""
+    query = (
+        select(Delivery, Subscriber.address)
+        .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+        .order_by(Delivery.id.desc())
+        .limit(limit)
+    )
+    if states:
+        query = query.where(Delivery.state.in_(states))
+    if subscriber_id is not None:
+        query = query.where(Delivery.subscriber_id == subscriber_id)
+    rows = session.execute(query).all()
+    said: dict[int, list[str]] = {}
+    for id_, reply in session.execute(
+        select(Attempt.delivery_id, Attempt.reply)
+        .where(Attempt.delivery_id.in_([row.id for row, _ in rows]))
+        .order_by(Attempt.id)
+    ):
+        said.setdefault(id_, []).append(reply)
+    return [
+        DeliveryView(
+            id=row.id,
+            address=address,
+            kind=row.kind,
+            state=row.state,
+            message_id=row.message_id,
+            created_at=row.created_at,
+            due_at=row.due_at,
+            settled_at=row.settled_at,
+            tries=len(said.get(row.id, ())),
+            reply=said.get(row.id, [""])[-1],
+        )
+        for row, address in rows
+    ]
+
+
+def settle_by_hand(
+    session: Session, delivery_id: int, to: Literal["sent", "resend"], now: datetime
+) -> None:
+    """Settle an uncertain mail on a person's word; one that failed may be sent again as well.
+
+    It goes out with the same Message-ID, so that mail programs can tell a double. Raises Unknown
+    where there is no such mail, BadInput where it is in another state.
+    """
+    row = session.get(Delivery, delivery_id, with_for_update=True)
+    if row is None:
+        raise Unknown(f"there is no mail {delivery_id}: digest deliveries list shows them")
+    allowed = ("uncertain",) if to == "sent" else ("uncertain", "failed")
+    if row.state not in allowed:
+        raise BadInput(f"mail {delivery_id} is {row.state}, not {' or '.join(allowed)}")
+    if to == "sent":
+        row.state, row.settled_at = "sent", now
+        session.add(
+            Attempt(delivery_id=row.id, at=now, state="sent", code=None, reply=_SETTLED_BY_HAND)
+        )
+    else:
+        row.state, row.settled_at, row.due_at = "queued", None, now
+        row.expires_at = max(row.expires_at, now + LIFE)
+    row.claimed_by = row.claimed_until = None
+
+
+def _set(session: Session, which: ColumnElement[bool], **values: object) -> int:
+    result = session.execute(update(Delivery).where(which).values(**values))
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def _tries(session: Session, delivery_id: int) -> int:
+    tries = select(func.count()).select_from(Attempt).where(Attempt.delivery_id == delivery_id)
+    return session.scalar(tries) or 1
+
+
+def _attempt(delivery_id: int, outcome: Outcome, now: datetime) -> dict[str, object]:
+    return {
+        "delivery_id": delivery_id,
+        "at": now,
+        "state": outcome.state,
+        "code": outcome.code,
+        "reply": outcome.reply,
+    }

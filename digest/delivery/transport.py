@@ -5,57 +5,70 @@ An outlet makes one try and tells what became of it; whether to try again is for
 
 import asyncio
 import os
-import re
 import ssl
 import tempfile
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
+from time import monotonic
 from typing import Literal, Protocol, Self
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib import (
+    SMTP,
+    SMTPException,
+    SMTPResponse,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+)
 from aiosmtplib.protocol import SMTPProtocol
 from aiosmtplib.typing import SMTPStatus
 
+from digest.delivery.policy import MAX_REPLY, Outcome, Stage, answered, unanswered, unsendable
 from digest.errors import BadSettings
 from digest.mail.content import one_line
 from digest.mail.message import WireMessage
 
-State = Literal["sent", "deferred", "failed", "uncertain"]
-Stage = Literal["connect", "sender", "recipient", "content"]
 Security = Literal["starttls", "tls", "none"]
 
-MAX_REPLY = 500
-
-_ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b", re.ASCII)
-_LEADING_DOT = re.compile(rb"(?m)^\.")
+# After this many seconds without a mail, a connection is asked whether it lives.
+_IDLE = 30.0
+_BEFORE = ("connect", "sender")
+_LEAST_CODE = 200
+_HUNG_UP = (None, SMTPStatus.domain_unavailable)
 _NO_SMTPUTF8 = "the server takes no addresses beyond ASCII before the @ (SMTPUTF8)"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one try; `reply` is one clean line, `stage` the last that was tried.
+class Timeouts:
+    """Seconds that a server has for each part of a dialogue: RFC 5321, 4.5.3.2.
 
-    `failed` at the stage `recipient` speaks of the address, at `content` of this mail.
+    `mail` is for a mail from end to end, `farewell` for what nothing depends on.
     """
 
-    state: State
-    stage: Stage
-    code: int | None
-    enhanced: str | None
-    reply: str
+    greeting: float = 300
+    command: float = 300
+    data: float = 120
+    reply: float = 600
+    mail: float = 1500
+    farewell: float = 10
 
 
 class Transport(Protocol):
-    """An outlet: as a context manager it closes what `send` opened, and it may be used again."""
+    """An outlet: as a context manager it closes what `send` opened, and it may be used again.
+
+    `width` is how many mails it takes at once.
+    """
+
+    width: int
 
     async def send(self, message: WireMessage) -> Outcome:
         """Make one try; the world's faults come back as an Outcome, never as an exception."""
         ...
 
-    async def check(self) -> str:
+    async def check(self, envelope_sender: str) -> str:
         """Try all but a mail: empty if one could leave now, else what is wrong, in one line."""
         ...
 
@@ -71,6 +84,8 @@ class Transport(Protocol):
 class Maildir:
     """A folder that mail programs open; every mail is stored once, however often it is sent."""
 
+    width = 4
+
     def __init__(self, folder: Path) -> None:
         """Store mail under `folder`, which is made when it is first needed."""
         self.folder = folder
@@ -80,10 +95,10 @@ class Maildir:
         try:
             await asyncio.to_thread(self._store, message)
         except OSError as error:
-            return _outcome("deferred", "content", None, f"{self.folder}: {error.strerror}")
-        return _outcome("sent", "content", None, f"stored in {self.folder}")
+            return unanswered("connect", f"{self.folder}: {error.strerror}")
+        return answered("content", 250, f"stored in {self.folder}")
 
-    async def check(self) -> str:
+    async def check(self, envelope_sender: str) -> str:  # noqa: ARG002 - nobody to be asked
         """Make the folder, and write into it what is at once taken away again."""
         try:
             await asyncio.to_thread(self._try_out)
@@ -130,7 +145,7 @@ class Maildir:
 
 
 class Smtp:
-    """An SMTP server over one kept connection, which takes one mail at a time."""
+    """An SMTP server over a few kept connections, each of which takes one mail at a time."""
 
     def __init__(
         self,
@@ -140,7 +155,9 @@ class Smtp:
         username: str | None = None,
         password: str | None = None,
         security: Security = "starttls",
-        timeout: float = 60.0,
+        connections: int = 4,
+        mails_per_connection: int = 100,
+        timeouts: Timeouts | None = None,
         tls_context: ssl.SSLContext | None = None,
         local_hostname: str | None = None,
     ) -> None:
@@ -148,140 +165,192 @@ class Smtp:
         if username is not None and security == "none" and not _is_loopback(host):
             raise BadSettings(
                 f"smtp.security: a login to {host} needs starttls or tls; "
-                "over none the password would cross the network in the clear"
+                "without them the password would cross the network in the clear"
             )
-        self._connection = SMTP(
-            hostname=host,
-            port=port,
-            username=username,
-            password=password,
-            use_tls=security == "tls",
-            start_tls=security == "starttls",
-            tls_context=tls_context,
-            timeout=timeout,
-            local_hostname=local_hostname,
-        )
-        self._one_at_a_time = asyncio.Lock()
+        self.width = connections
+        timeouts = timeouts or Timeouts()
+
+        def connect() -> _Connection:
+            smtp = SMTP(
+                hostname=host,
+                port=port,
+                username=username,
+                password=password,
+                use_tls=security == "tls",
+                start_tls=security == "starttls",
+                tls_context=tls_context,
+                timeout=timeouts.command,
+                local_hostname=local_hostname,
+            )
+            return _Connection(smtp, timeouts, mails_per_connection)
+
+        self._connect = connect
+        self._idle: list[_Connection] = []
+        self._room = asyncio.Semaphore(connections)
 
     async def send(self, message: WireMessage) -> Outcome:
         """Hand `message` to the server; `uncertain` where its answer to the mail was lost."""
-        async with self._one_at_a_time:
+        async with self._room:
+            connection = self._idle.pop() if self._idle else self._connect()
             try:
-                return await self._send(message)
-            except BaseException:
-                # Half a dialogue would give the next mail this one's replies.
-                self._connection.close()
-                raise
-
-    async def check(self) -> str:
-        """Connect anew, greet, log in where there is a password, and say goodbye."""
-        smtp = self._connection
-        async with self._one_at_a_time:
-            smtp.close()
-            try:
-                await smtp.connect()
-                if smtp.is_ehlo_or_helo_needed:
-                    await smtp.ehlo()
-                with suppress(SMTPException, OSError):
-                    await smtp.quit()
-            except SMTPResponseException as error:
-                return _fault(f"{error.code} {error.message}")
-            except (SMTPException, OSError) as error:
-                return _fault(str(error) or type(error).__name__)
+                return await connection.send(message)
             finally:
-                smtp.close()
-        return ""
+                self._idle.append(connection)
+
+    async def check(self, envelope_sender: str) -> str:
+        """Connect anew, greet, log in where there is a password, and ask to send as the sender."""
+        return await self._connect().check(envelope_sender)
 
     async def __aenter__(self) -> Self:
         """Connect at the first mail."""
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        """Say goodbye."""
-        with suppress(SMTPException, OSError):
-            if self._connection.is_connected:
-                await self._connection.quit()
-        self._connection.close()
+        """Say goodbye on every connection."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.quit() for connection in idle))
 
-    async def _send(self, message: WireMessage) -> Outcome:
-        smtp = self._connection
-        stage: Stage = "connect"
+
+class _Connection:
+    """One connection to the server, opened when it is needed, and anew after whatever broke it."""
+
+    def __init__(self, smtp: SMTP, timeouts: Timeouts, most: int) -> None:
+        self._smtp = smtp
+        self._timeouts = timeouts
+        self._most = most
+        self._n = 0
+        self._last_used = self._ends_at = 0.0
+        self._stage: Stage = "connect"
+
+    async def send(self, message: WireMessage) -> Outcome:
+        self._ends_at = monotonic() + self._timeouts.mail
         try:
-            if not smtp.is_connected:
-                await smtp.connect()
-            if smtp.is_ehlo_or_helo_needed:
-                await smtp.ehlo()
-            if message.smtputf8 and not smtp.supports_extension("smtputf8"):
-                return _outcome("failed", "recipient", None, _NO_SMTPUTF8)
-            # Its addresses stand in the headers too, in eight bits.
-            options = ["SMTPUTF8", "BODY=8BITMIME"] if message.smtputf8 else []
-            if smtp.supports_extension("size"):
-                options.append(f"SIZE={len(message.raw)}")
-            stage = "sender"
-            await smtp.mail(message.envelope_sender, options=options, encoding="utf-8")
-            stage = "recipient"
-            await smtp.rcpt(message.recipient, encoding="utf-8")
-            stage = "content"
-            await self._begin(message.raw)
+            async with asyncio.timeout(self._timeouts.mail) as patience:
+                was_kept = await self._is_kept()
+                outcome = await self._send(message, patience)
+                # A server may hang up on a connection that was idle; then it has not begun.
+                if was_kept and outcome.stage in _BEFORE and outcome.code in _HUNG_UP:
+                    self._smtp.close()
+                    outcome = await self._send(message, patience)
+        except TimeoutError:
+            self._smtp.close()
+            return unanswered(self._stage, "the server took too long to answer")
+        except BaseException:
+            # Half a dialogue would give the next mail this one's replies.
+            self._smtp.close()
+            raise
+        self._last_used = monotonic()
+        self._n += 1
+        if self._n >= self._most:
+            await self.quit()
+        return outcome
+
+    async def check(self, envelope_sender: str) -> str:
+        smtp = self._smtp
+        try:
+            await self._open()
+            await smtp.mail(envelope_sender)
         except SMTPResponseException as error:
-            await self._reset()
-            return _answered(stage, error.code, error.message)
+            return _fault(f"{error.code} {error.message}")
+        except (SMTPException, OSError) as error:
+            return _fault(str(error) or type(error).__name__)
+        finally:
+            await self.quit()
+        return ""
+
+    async def quit(self) -> None:
+        self._n = 0
+        with suppress(SMTPException, OSError):
+            if self._smtp.is_connected:
+                await self._smtp.quit(timeout=self._timeouts.farewell)
+        self._smtp.close()
+
+    async def _is_kept(self) -> bool:
+        """Whether there is a connection still; one that was long idle is asked."""
+        smtp = self._smtp
+        if smtp.is_connected and monotonic() - self._last_used > _IDLE:
+            try:
+                await smtp.noop(timeout=self._timeouts.farewell)
+            except (SMTPException, OSError):
+                smtp.close()
+        return smtp.is_connected
+
+    async def _open(self) -> None:
+        smtp = self._smtp
+        if not smtp.is_connected:
+            self._n = 0
+            await smtp.connect(timeout=self._timeouts.greeting)
+        if smtp.is_ehlo_or_helo_needed:
+            await smtp.ehlo()
+
+    async def _send(self, message: WireMessage, patience: asyncio.Timeout) -> Outcome:
+        smtp = self._smtp
+        self._stage = "connect"
+        try:
+            self._allow(patience, self._timeouts.mail)
+            await self._open()
+            if message.smtputf8 and not smtp.supports_extension("smtputf8"):
+                return unsendable(_NO_SMTPUTF8)
+            for stage, command, fine in _envelope(message, smtp):
+                self._stage = stage
+                self._allow(
+                    patience, self._timeouts.data if stage == "data" else self._timeouts.command
+                )
+                reply = await smtp.execute_command(command, timeout=None)
+                if reply.code not in fine:
+                    return await self._refused(reply)
+            protocol = _protocol_of(smtp)
+            # aiosmtplib's own `data()` does not tell a connection lost before the mail from one
+            # lost after; and it looks for line ends in bytes that have the right ones.
+            self._stage = "content"
+            self._allow(patience, self._timeouts.reply)
+            protocol.write(message.raw.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+            reply = await protocol.read_response()
+            if reply.code != SMTPStatus.completed:
+                return await self._refused(reply)
+            return answered("content", reply.code, reply.message)
+        except SMTPResponseException as error:
+            return await self._refused(SMTPResponse(error.code, error.message))
         except (SMTPException, OSError) as error:
             smtp.close()
-            return _outcome("deferred", stage, None, str(error))
-        return await self._answer()
+            return unanswered(self._stage, str(error) or type(error).__name__)
 
-    async def _begin(self, raw: bytes) -> None:
-        """Send DATA and the mail; where this raises, no byte of the mail has left.
+    def _allow(self, patience: asyncio.Timeout, seconds: float) -> None:
+        """Wait so long for what comes next, within what is left for the whole mail."""
+        patience.reschedule(min(monotonic() + seconds, self._ends_at))
 
-        aiosmtplib's own `data()` does not tell a connection lost before the mail from one after.
-        """
-        reply = await self._connection.execute_command(b"DATA")
-        if reply.code != SMTPStatus.start_input:
-            raise SMTPResponseException(reply.code, reply.message)
-        self._protocol().write(_LEADING_DOT.sub(b"..", raw) + b".\r\n")
-
-    async def _answer(self) -> Outcome:
-        try:
-            reply = await self._protocol().read_response(timeout=self._connection.timeout)
-        except (SMTPException, OSError) as error:
-            self._connection.close()
-            return _outcome("uncertain", "content", None, str(error))
-        if reply.code != SMTPStatus.completed:
-            await self._reset()
-        return _answered("content", reply.code, reply.message, after_mail=True)
+    async def _refused(self, reply: SMTPResponse) -> Outcome:
+        if reply.code < _LEAST_CODE:
+            # No reply at all; what follows would be taken for that to the next command.
+            self._smtp.close()
+            return unanswered(self._stage, reply.message)
+        await self._reset()
+        return answered(self._stage, reply.code, reply.message)
 
     async def _reset(self) -> None:
         """Clear what the server holds of a refused mail, or start afresh if it will not."""
         try:
-            if self._connection.is_connected:
-                await self._connection.rset()
+            if self._smtp.is_connected:
+                await self._smtp.rset(timeout=self._timeouts.farewell)
         except (SMTPException, OSError):
-            self._connection.close()
-
-    def _protocol(self) -> SMTPProtocol:
-        if self._connection.protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        return self._connection.protocol
+            self._smtp.close()
 
 
-def _answered(stage: Stage, code: int, reply: str, *, after_mail: bool = False) -> Outcome:
-    match code // 100:
-        case 2 if after_mail:
-            return _outcome("sent", stage, code, reply)
-        # A refusal before the recipient was named speaks of our settings, which somebody can mend.
-        case 5 if stage in {"recipient", "content"}:
-            return _outcome("failed", stage, code, reply)
-        case 4 | 5:
-            return _outcome("deferred", stage, code, reply)
-        case _:
-            return _outcome("uncertain" if after_mail else "deferred", stage, code, reply)
+def _envelope(message: WireMessage, smtp: SMTP) -> Iterator[tuple[Stage, bytes, Collection[int]]]:
+    """The commands before the mail, each with its stage and the replies that let it go on."""
+    # SMTPUTF8: its addresses stand in the headers too, in eight bits.
+    options = " SMTPUTF8 BODY=8BITMIME" if message.smtputf8 else ""
+    if smtp.supports_extension("size"):
+        options += f" SIZE={len(message.raw)}"
+    yield "sender", f"MAIL FROM:<{message.envelope_sender}>{options}".encode(), (250,)
+    yield "recipient", f"RCPT TO:<{message.recipient}>".encode(), (250, 251)
+    yield "data", b"DATA", (SMTPStatus.start_input,)
 
 
-def _outcome(state: State, stage: Stage, code: int | None, reply: str) -> Outcome:
-    line = one_line(reply)[:MAX_REPLY]
-    enhanced = _ENHANCED.match(line)
-    return Outcome(state, stage, code, enhanced and enhanced[0], line)
+def _protocol_of(smtp: SMTP) -> SMTPProtocol:
+    if smtp.protocol is None:
+        raise SMTPServerDisconnected("Connection lost")
+    return smtp.protocol
 
 
 def _fault(said: str) -> str:

@@ -1,7 +1,15 @@
 """Editions: who is due, what is new for them, rank, freeze."""
 
 from digest.editions.build import BuildReport, Preview, build_editions, due_subscribers, preview
-from digest.editions.edition import Edition, EditionItem, Reason, edition_of, in_words, read_edition
+from digest.editions.edition import (
+    Edition,
+    EditionItem,
+    Reason,
+    edition_of,
+    in_words,
+    read_edition,
+    read_editions,
+)
 from digest.editions.schedule import due_on, last_due, local_date_of, next_due
 from digest.ranking.types import Lane
 
@@ -22,4 +30,5 @@ __all__ = [
     "next_due",
     "preview",
     "read_edition",
+    "read_editions",
 ]

@@ -1,7 +1,7 @@
 """What an edition is once it is frozen, and the words for its reasons."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -128,25 +128,52 @@ def freeze(item: EditionItem) -> dict[str, Any]:
 
 
 def read_edition(session: Session, edition_id: int) -> Edition:
-    """An edition as it was frozen. Raises Unknown."""
-    row = session.get(EditionRow, edition_id)
-    if row is None:
+    """An edition as it was frozen, with the abstracts as they are now. Raises Unknown."""
+    edition = read_editions(session, [edition_id]).get(edition_id)
+    if edition is None:
         raise Unknown(f"there is no edition {edition_id}")
-    items = session.execute(
-        select(EditionItemRow, Paper.abstract)
-        .join(Paper, Paper.id == EditionItemRow.paper_id)
-        .where(EditionItemRow.edition_id == edition_id)
-        .order_by(EditionItemRow.position)
+    query = select(Paper.id, Paper.abstract).where(
+        Paper.id.in_([item.paper_id for item in edition.items])
     )
-    return Edition(
-        edition_id=row.id,
-        subscriber_id=row.subscriber_id,
-        local_date=row.local_date,
-        built_at=row.built_at,
-        n_candidates=row.n_candidates,
-        note=row.note,
-        items=tuple(_item(item, abstract) for item, abstract in items),
+    abstracts = dict(session.execute(query).all())
+    items = (replace(item, abstract=abstracts[item.paper_id]) for item in edition.items)
+    return replace(edition, items=tuple(items))
+
+
+def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, Edition]:
+    """Editions by id, as they were frozen, in two queries; one that is not there is left out.
+
+    Abstracts, which no mail shows, are not read: they are empty.
+    """
+    rows = session.execute(
+        select(
+            EditionItemRow.edition_id,
+            EditionItemRow.position,
+            EditionItemRow.paper_id,
+            EditionItemRow.lane,
+            EditionItemRow.score,
+            EditionItemRow.probability,
+            EditionItemRow.propensity,
+            EditionItemRow.reasons,
+            EditionItemRow.card,
+        )
+        .where(EditionItemRow.edition_id.in_(edition_ids))
+        .order_by(EditionItemRow.edition_id, EditionItemRow.position)
     )
+    items: dict[int, list[EditionItem]] = {}
+    for edition_id, *item in rows:
+        items.setdefault(edition_id, []).append(_item(*item))
+    editions = session.execute(
+        select(
+            EditionRow.id,
+            EditionRow.subscriber_id,
+            EditionRow.local_date,
+            EditionRow.built_at,
+            EditionRow.n_candidates,
+            EditionRow.note,
+        ).where(EditionRow.id.in_(edition_ids))
+    )
+    return {row.id: Edition(*row, tuple(items.get(row.id, ()))) for row in editions}
 
 
 def edition_of(session: Session, subscriber_id: int, local_date: date | None = None) -> Edition:
@@ -161,20 +188,29 @@ def edition_of(session: Session, subscriber_id: int, local_date: date | None = N
     return read_edition(session, found)
 
 
-def _item(row: EditionItemRow, abstract: str) -> EditionItem:
-    card = dict(row.card)
-    day = card.pop("published_on")
+def _item(
+    position: int,
+    paper_id: int,
+    lane: Lane,
+    score: float,
+    probability: float | None,
+    propensity: float,
+    reasons: list[dict[str, Any]],
+    card: dict[str, Any],
+) -> EditionItem:
+    shown = dict(card)
+    day = shown.pop("published_on")
     return EditionItem(
-        position=row.position,
-        paper_id=row.paper_id,
-        abstract=abstract,
-        lane=row.lane,
-        score=row.score,
-        probability=row.probability,
-        propensity=row.propensity,
+        position=position,
+        paper_id=paper_id,
+        abstract="",
+        lane=lane,
+        score=score,
+        probability=probability,
+        propensity=propensity,
         published_on=date.fromisoformat(day) if day else None,
-        authors=tuple(card.pop("authors")),
-        sources=tuple(card.pop("sources")),
-        reasons=tuple(Reason(**reason) for reason in row.reasons),
-        **card,
+        authors=tuple(shown.pop("authors")),
+        sources=tuple(shown.pop("sources")),
+        reasons=tuple(Reason(**reason) for reason in reasons),
+        **shown,
     )

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from digest.delivery.outbox import Postage
+from digest.delivery.letters import Postage
+from digest.delivery.sending import Pace
 from digest.delivery.transport import Maildir, Smtp, Transport
 from digest.errors import BadSettings
 from digest.links import Links
+from digest.mail.dkim import Signer
 from digest.papers.encoder import Encoder, SentenceEncoder
 from digest.settings import Settings
 from digest.store import Sessions, migrate, open_database
@@ -28,12 +30,13 @@ class App:
     sessions: Sessions
     links: Links
     secret: bytes = field(repr=False)
+    signer: Signer
     encoder: Encoder
 
     @property
     def postage(self) -> Postage:
         """What every letter has in common."""
-        return Postage(self.links, self.settings.mail, self.secret)
+        return Postage(self.links, self.settings.mail, self.secret, self.signer)
 
     def transport(self) -> Transport:
         """A new outlet: the SMTP server that the settings name, else a Maildir."""
@@ -46,7 +49,13 @@ class App:
             username=smtp.username,
             password=smtp.password.get_secret_value() if smtp.password else None,
             security=smtp.security,
+            connections=smtp.connections,
+            mails_per_connection=smtp.mails_per_connection,
         )
+
+    def pace(self) -> Pace:
+        """How fast one process may send."""
+        return Pace(self.settings.smtp.per_second, self.settings.smtp.per_second_to_domain)
 
 
 def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
@@ -56,6 +65,7 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
     """
     secret = read_secret(settings)
     links = Links(settings.base_url, [secret])
+    signer = Signer(settings.dkim, settings.mail.from_address.rpartition("@")[2])
     sessions = open_database(settings.database)
     try:
         migrate(sessions)
@@ -67,6 +77,7 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
         sessions=sessions,
         links=links,
         secret=secret,
+        signer=signer,
         encoder=encoder or SentenceEncoder(settings.encoder),
     )
 

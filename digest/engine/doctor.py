@@ -12,6 +12,8 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from digest.delivery.breaker import read_pause
+from digest.delivery.returns import return_path
 from digest.delivery.transport import Transport
 from digest.engine.app import App, open_app
 from digest.errors import DigestError, SourceUnreachable
@@ -118,21 +120,32 @@ def _encoder(app: App, _now: datetime) -> Iterator[Finding]:
 def _mail(app: App, _now: datetime) -> Iterator[Finding]:
     smtp = app.settings.smtp
     place = f"{smtp.host}:{smtp.port}" if smtp.host else f"Maildir {app.settings.mail.maildir}"
-    fault = asyncio.run(_reach(app.transport()))
+    fault = asyncio.run(_reach(app.transport(), _return_path(app)))
+    with app.sessions.reading() as session:
+        pause = read_pause(session)
+    if pause:
+        said = f"sending is paused until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}"
+        yield Finding("mail", "fault", said, "mend that, then digest deliver --resume")
     if fault:
         fix = (
-            "check [smtp] host, port, security, username and password"
+            "check [smtp] host, port, security, username, password, and mail.verp"
             if smtp.host
-            else ("make the folder writable, or set mail.maildir")
+            else "make the folder writable, or set mail.maildir"
         )
         yield Finding("mail", "fault", f"{place}: {fault}", fix)
     else:
         yield Finding("mail", "ok", f"{place} takes mail")
 
 
-async def _reach(transport: Transport) -> str:
+async def _reach(transport: Transport, envelope_sender: str) -> str:
     async with transport:
-        return await transport.check()
+        return await transport.check(envelope_sender)
+
+
+def _return_path(app: App) -> str:
+    """An envelope sender as mails have it: a server may take no marks in it."""
+    mail = app.settings.mail
+    return return_path(mail.returns_to, 0, app.secret) if mail.verp else mail.returns_to
 
 
 def _sources(app: App, _now: datetime) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ Success gives a lease back. Failure keeps it for a while that doubles, so retry 
 
 import os
 import socket
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -14,7 +14,8 @@ from typing import Literal
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from digest.delivery.outbox import due_deliveries
+from digest.delivery.breaker import read_pause
+from digest.delivery.outbox import n_due
 from digest.editions import due_subscribers
 from digest.engine.app import App
 from digest.papers import embedding
@@ -115,16 +116,15 @@ def _embedding(session: Session, app: App, _now: datetime) -> list[Job]:
 
 
 def _editions(session: Session, _app: App, now: datetime) -> list[Job]:
-    return _sharded("editions", due_subscribers(session, now))
+    """Jobs of subscribers whose numbers, in order, fall into one range."""
+    return [
+        Job("editions", f"editions:{shard}", tuple(some))
+        for shard, some in groupby(due_subscribers(session, now), key=lambda id_: id_ // SHARD)
+    ]
 
 
 def _deliveries(session: Session, _app: App, now: datetime) -> list[Job]:
-    return _sharded("deliver", sorted(due_deliveries(session, now)))
-
-
-def _sharded(kind: Kind, ids: Iterable[int]) -> list[Job]:
-    """Jobs of rows whose ids, in order, fall into one range."""
-    return [
-        Job(kind, f"{kind}:{shard}", tuple(some))
-        for shard, some in groupby(ids, key=lambda id_: id_ // SHARD)
-    ]
+    pause = read_pause(session)
+    if (pause and pause.until > now) or not n_due(session, now):
+        return []
+    return [Job("deliver", "deliver")]

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
-from digest.delivery.outbox import deliver, sweep
+from digest.delivery.outbox import sweep
+from digest.delivery.sending import deliver
 from digest.editions import build_editions
 from digest.engine.app import App
 from digest.engine.jobs import Job
@@ -18,11 +19,18 @@ from digest.subscribers import expire_pending, wake
 EMBED_AT_ONCE = 512
 
 
-def perform(app: App, job: Job, now: datetime, *, stop: Callable[[], bool] = lambda: False) -> str:
+def perform(
+    app: App,
+    job: Job,
+    clock: Callable[[], datetime],
+    *,
+    stop: Callable[[], bool] = lambda: False,
+) -> str:
     """Do a job and say in a few words what came of it; `stop` ends it early between two mails.
 
     Raises what the job's room raises.
     """
+    now = clock()
     match job.kind:
         case "source":
             return _collect(app, job.name, now)
@@ -34,10 +42,7 @@ def perform(app: App, job: Job, now: datetime, *, stop: Callable[[], bool] = lam
             built = build_editions(app.sessions, job.ids, app.encoder.identity, now=now)
             return f"{built.built} built, {built.empty} empty, {built.skipped} skipped"
         case "deliver":
-            report = asyncio.run(
-                deliver(app.sessions, app.transport(), job.ids, app.postage, now=now, stop=stop)
-            )
-            return ", ".join(f"{n} {state}" for state, n in report.states.items()) or "none"
+            return _deliver(app, clock, stop)
 
 
 def housekeep(app: App, now: datetime) -> None:
@@ -46,6 +51,16 @@ def housekeep(app: App, now: datetime) -> None:
         wake(session, now)
         expire_pending(session, now)
         sweep(session, now)
+
+
+def _deliver(app: App, clock: Callable[[], datetime], stop: Callable[[], bool]) -> str:
+    report = asyncio.run(
+        deliver(app.sessions, app.transport(), app.postage, clock=clock, pace=app.pace(), stop=stop)
+    )
+    said = [f"{n} {state}" for state, n in report.states.items()]
+    if report.pause:
+        said.append(f"paused until {report.pause.until:%H:%M} UTC: {report.pause.reason}")
+    return ", ".join([*said, *report.doubts]) or "none"
 
 
 def _collect(app: App, name: str, now: datetime) -> str:

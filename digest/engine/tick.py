@@ -57,11 +57,11 @@ def tick(
     with ThreadPoolExecutor(THREADS, thread_name_prefix="job") as pool:
         while not stop():
             with app.sessions.reading() as session:
-                # A job that is due again at once, unchanged, would be due for ever.
+                # A job of the same rows that is due again at once would be due for ever.
                 jobs = due(session, app, clock(), done=seen)
             if not jobs:
                 break
-            seen.update(job for job in jobs if job.kind != "embed")
+            seen.update(job for job in jobs if job.ids or job.name)
             results = list(pool.map(lambda job: _run(app, job, clock, stop), jobs))
             reports = [report for report in results if report is not None]
             if not reports:
@@ -84,7 +84,7 @@ def _run(
     # What is left of a long job is due again, with a new lease and the right time.
     ends = began + LEASE / 2
     try:
-        result = perform(app, job, began, stop=lambda: stop() or clock() >= ends)
+        result = perform(app, job, clock, stop=lambda: stop() or clock() >= ends)
     except DigestError as error:
         return _failed(app, job, str(error), clock())
     except Exception as error:

@@ -7,6 +7,7 @@ from digest.mail.content import (
     VoteLinks,
     edition_mail,
 )
+from digest.mail.dkim import Signer
 from digest.mail.message import Addressing, MailingList, WireMessage, compose
 from digest.mail.render import Rendered, render, templates_folder
 
@@ -17,6 +18,7 @@ __all__ = [
     "EditionMail",
     "MailingList",
     "Rendered",
+    "Signer",
     "VoteLinks",
     "WireMessage",
     "compose",

@@ -27,6 +27,8 @@ _MONTHS = (
 )
 _ARXIV_ID = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?", re.ASCII)
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,200}", re.ASCII)
+# Nearly every link, ours among them; those that need a closer look are taken apart.
+_PLAIN_LINK = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/+-]*)?")
 # Zero-width (non-)joiners change how Persian, Indic and emoji text reads.
 _JOINERS = "\u200c\u200d"
 _UNTITLED = "(no title)"
@@ -150,7 +152,11 @@ def shorten(text: str, n: int) -> str:
 
 def web_link(url: str | None) -> str | None:
     """Return `url` if it may become a link: http or https, a host, no tricks; else None."""
-    if not url or len(url) > 2000 or not url.isprintable() or re.search(r'[\s<>"\\]', url):
+    if not url or len(url) > 2000:
+        return None
+    if _PLAIN_LINK.fullmatch(url):
+        return url
+    if not url.isprintable() or re.search(r'[\s<>"\\]', url):
         return None
     try:
         parts = urlsplit(url)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
 
 from email_validator import EmailNotValidError, validate_email
@@ -25,10 +26,19 @@ _MAX_PLAIN_NAME = 60
 _MAX_URL = 900
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _DOMAIN = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+# What nearly every address is: that it is one can be seen without decoding domains.
+_PLAIN_ADDRESS = re.compile(
+    r"(?=[^@]{1,64}@.{1,189}\Z)[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*"
+    r"@(?!.*[^.]{64})([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,}"
+)
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9.-]{1,255}")
 _MAILTO = re.compile(r"mailto:[!-;=?-~]{3,900}")
-_FEEDBACK_ID = re.compile(r"[!-~]{1,200}")
-_NO_CONTROLS = {c: None for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n"}
+_FEEDBACK_ID = re.compile(r"[!-~]{1,300}")
+# Servers on the way change these: blanks at a line's end, and what marks a mail in a mailbox.
+_AT_RISK = (b" \r", b"\t\r", b"\nFrom ")
+_LONGEST_LINE = 998  # RFC 5321, 4.5.3.1.6: octets, without CRLF
+_CONTROLS = bytes(c for c in (*range(0x20), 0x7F) if c not in b"\t\n")
+_MORE_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,15 @@ class MailingList:
     list_id: str
     unsubscribe_url: str
     unsubscribe_mailto: str | None = None
-    feedback_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """From whom, to whom, when and as what: all that the headers say; `message_id` without <>."""
+    """From whom, to whom, when and as what: all that the headers say; `message_id` without <>.
+
+    `feedback_id` is what a receiver counts complaints by, in Google's form:
+    campaign:customer:kind of mail:sender. It names no person.
+    """
 
     envelope_sender: str
     sender_name: str
@@ -55,6 +68,7 @@ class Addressing:
     message_id: str
     date: datetime
     reply_to: str | None = None
+    feedback_id: str | None = None
     mailing_list: MailingList | None = None
 
 
@@ -74,14 +88,18 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
 
     Raises BadInput for an address, id or link that cannot stand in a header.
     """
-    recipient = _address(headers.recipient)
-    sender = _address(headers.sender_address)
-    reply_to = headers.reply_to and _address(headers.reply_to)
-    message_id = _matching(_MESSAGE_ID, _ascii_domain(headers.message_id), "a message id")
+    recipient = wire_address(headers.recipient)
+    sender = wire_address(headers.sender_address)
+    reply_to = headers.reply_to and wire_address(headers.reply_to)
+    envelope_sender = wire_address(headers.envelope_sender)
+    feedback_id = headers.feedback_id and _matching(
+        _FEEDBACK_ID, headers.feedback_id, "a feedback id"
+    )
+    message_id = _matching(_MESSAGE_ID, ascii_domain(headers.message_id), "a message id")
     if headers.date.tzinfo is None:
         raise BadInput("the date of a mail needs a time zone")
-    content = "\n".join((message_id, rendered.text, rendered.html)).encode(errors="replace")
-    boundary = f"=_{sha256(content).hexdigest()[:32]}"
+    # Who wrote a part could not know the boundary: the id was drawn later.
+    boundary = f"=_{sha256(message_id.encode()).hexdigest()[:32]}"
     lines = [
         _mailbox("From", headers.sender_name, sender),
         f"To: {recipient}",
@@ -89,6 +107,7 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
         _unstructured("Subject", rendered.subject),
         f"Date: {format_datetime(headers.date)}",
         f"Message-ID: <{message_id}>",
+        *([f"Feedback-ID: {feedback_id}"] if feedback_id else []),
         *(_list_lines(headers.mailing_list, headers.sender_name) if headers.mailing_list else []),
         # Both ask for no "out of office" in return: the second is for Exchange.
         "Auto-Submitted: auto-generated",
@@ -101,7 +120,6 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
         f"--{boundary}--",
         "",
     ]
-    envelope_sender = _address(headers.envelope_sender)
     return WireMessage(
         envelope_sender=envelope_sender,
         recipient=recipient,
@@ -112,7 +130,7 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
 
 
 def _list_lines(mailing_list: MailingList, name: str) -> Iterator[str]:
-    list_id = _matching(_DOMAIN, _ascii_domain(mailing_list.list_id), "a list id")
+    list_id = _matching(_DOMAIN, ascii_domain(mailing_list.list_id), "a list id")
     yield _mailbox("List-Id", name, list_id)
     url = mailing_list.unsubscribe_url
     if not url.isascii() or len(url) > _MAX_URL or web_link(url) is None:
@@ -124,12 +142,16 @@ def _list_lines(mailing_list: MailingList, name: str) -> Iterator[str]:
         yield f"List-Unsubscribe: <{url}>"
     yield "List-Unsubscribe-Post: List-Unsubscribe=One-Click"
     yield "Precedence: bulk"
-    if feedback_id := mailing_list.feedback_id:
-        yield f"Feedback-ID: {_matching(_FEEDBACK_ID, feedback_id, 'a feedback id')}"
 
 
-def _address(text: str) -> str:
-    """Return an address as it stands in headers and envelope: its domain always in ASCII."""
+def wire_address(text: str) -> str:
+    """An address as headers and envelope have it, its domain always in ASCII. Raises BadInput."""
+    return text if _PLAIN_ADDRESS.fullmatch(text) else _checked_address(text)
+
+
+# An operator's own addresses stand in every mail, and take long to check where they are not plain.
+@lru_cache(maxsize=64)
+def _checked_address(text: str) -> str:
     try:
         # Special domains are let through: example.org and .test are what people try things with.
         known = validate_email(text, check_deliverability=False, test_environment=True)
@@ -138,12 +160,12 @@ def _address(text: str) -> str:
     return f"{known.local_part}@{known.ascii_domain}"
 
 
-def _ascii_domain(text: str) -> str:
-    """Return an id with the domain at its end as mail names it: bücher as xn--bcher-kva."""
+def ascii_domain(text: str) -> str:
+    """An id with its domain as mail names it: bücher as xn--bcher-kva. Raises BadInput."""
     if text.isascii():
         return text
     local, at, domain = text.rpartition("@")
-    return f"{local}{at}{_address(f'x@{domain}').removeprefix('x@')}"
+    return f"{local}{at}{wire_address(f'x@{domain}').removeprefix('x@')}"
 
 
 def _matching(pattern: re.Pattern[str], text: str, what: str) -> str:
@@ -208,19 +230,32 @@ def _fold(header: str, words: Iterable[str]) -> str:
 
 
 def _part(boundary: str, subtype: str, text: str) -> tuple[str, ...]:
+    encoding, body = _encoded(text, is_html=subtype == "html")
     return (
-        # No quoted-printable text holds "=_", so no part can hold the boundary.
         f"--{boundary}",
         f"Content-Type: text/{subtype}; charset=utf-8",
-        "Content-Transfer-Encoding: quoted-printable",
+        f"Content-Transfer-Encoding: {encoding}",
         "",
-        _quoted_printable(text),
+        body,
     )
 
 
-def _quoted_printable(text: str) -> str:
-    unix = text.replace("\r\n", "\n").replace("\r", "\n").translate(_NO_CONTROLS)
-    lines = unix.rstrip("\n") + "\n"
+def _encoded(text: str, *, is_html: bool) -> tuple[str, str]:
+    """The part as it stands where every server leaves it alone, else quoted-printable."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    shown = text.encode(errors="ignore").translate(None, _CONTROLS)
+    shown = _MORE_CONTROLS.sub(b"", shown)
+    if is_html and not shown.isascii():
+        shown = shown.decode().encode("ascii", "xmlcharrefreplace")
+    lines = (shown.rstrip(b"\n") + b"\n").replace(b"\n", b"\r\n")
+    if shown.isascii() and not _is_at_risk(lines):
+        return "7bit", lines.decode("ascii")
     # The encoder folds with the line end that it meets first, so there must be one.
-    encoded = b2a_qp(lines.replace("\n", "\r\n").encode(errors="ignore"), istext=True)
-    return encoded.decode("ascii")
+    encoded = b"\n" + b2a_qp(lines, istext=True)
+    return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:].decode("ascii")
+
+
+def _is_at_risk(lines: bytes) -> bool:
+    longest = max(map(len, lines.split(b"\r\n")))
+    return longest > _LONGEST_LINE or any(mark in b"\n" + lines for mark in _AT_RISK)

@@ -1,9 +1,9 @@
 """What a mail says to what it looks like: a subject, a text part and an HTML part."""
 
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from textwrap import fill
 
 import jinja2
 
@@ -85,14 +85,10 @@ def _templates() -> jinja2.Environment:
 
 
 def _wrap(text: str, indent: int = 0) -> str:
-    """Fold `text` to 72 columns, later lines indented by `indent`; a URL in it stays whole."""
-    margin = " " * indent
-    folded = fill(
-        text,
-        72,
-        initial_indent=margin,
-        subsequent_indent=margin,
-        break_long_words="://" not in text,
-        break_on_hyphens=False,
-    )
-    return folded.removeprefix(margin)
+    """Fold `text`, one line, to 72 columns, later lines indented; a URL in it stays whole."""
+    longest = 72 - indent
+    if len(text) <= longest:
+        return text
+    too_long = "[^ ]+ ?" if "://" in text else f".{{{longest}}}"
+    lines = re.findall(rf"(?s).{{1,{longest}}}(?: |\Z)|{too_long}", text)
+    return f"\n{' ' * indent}".join(line.rstrip(" ") for line in lines)

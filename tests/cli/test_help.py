@@ -11,6 +11,9 @@ from tests.cli.conftest import digest, done
 # The commands that the issue of the first release promises.
 PROMISED = """
 demo, init, doctor, serve, tick, deliver, why,
+deliveries list, deliveries uncertain, deliveries settle,
+bounces ingest, bounces list,
+suppressions add, suppressions list, suppressions check, suppressions remove, suppressions import,
 ingest page, ingest source, papers list, papers show, papers search, sources list, sources run,
 subscribers add, subscribers list, subscribers show, subscribers pause, subscribers resume,
 subscribers remove, subscribers import, subscribers export,

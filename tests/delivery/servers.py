@@ -4,8 +4,8 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, MutableMapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,13 @@ async def smtp_server(tls: ssl.SSLContext | None = None, **options: Any) -> Asyn
 
 @dataclass
 class Script:
-    """A server that answers commands, and "." for a whole mail, as told; None hangs up."""
+    """A server that answers commands, and "." for a whole mail, as told; None hangs up.
 
-    answers: Mapping[str, str | None]
+    What is in `once` is answered so one time, and after an answer of 421 it hangs up, too.
+    """
+
+    answers: MutableMapping[str, str | None]
+    once: set[str] = field(default_factory=set)
     lines: list[bytes] = field(default_factory=list)
     mail_came: asyncio.Event = field(default_factory=asyncio.Event)
     n_connections: int = 0
@@ -98,17 +102,23 @@ class Script:
                 self.mail_came.set()
             usual = {"DATA": "354 go on\r\n", "QUIT": "221 bye\r\n"}
             command = command or line[:4].decode().strip().upper()
+            if (answer or "").startswith("421"):
+                break
             answer = self.answers.get(command, usual.get(command, "250 ok\r\n"))
+            if command in self.once:
+                self.answers.pop(command, None)
         writer.close()
 
 
 @asynccontextmanager
-async def scripted(answers: Mapping[str, str | None]) -> AsyncIterator[Script]:
+async def scripted(answers: MutableMapping[str, str | None]) -> AsyncIterator[Script]:
     script, talks = Script(answers), []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talks.append(asyncio.current_task())
-        await script.talk(reader, writer)
+        # Some hang up without waiting for the last answer.
+        with suppress(ConnectionResetError):
+            await script.talk(reader, writer)
 
     server = await asyncio.start_server(talk, HOST, 0)
     script.port = server.sockets[0].getsockname()[1]

@@ -1,24 +1,37 @@
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 from starlette.testclient import TestClient
 
-from digest.delivery.letters import CONFIRM_WITHIN, LINKS_LIVE, letter
+from digest.delivery.letters import (
+    CONFIRM_WITHIN,
+    LINKS_LIVE,
+    Postage,
+    compose_letter,
+    read_letters,
+    sign_letter,
+)
+from digest.delivery.returns import Returned, read_mark
+from digest.delivery.transport import Smtp
 from digest.engine.app import App
 from digest.errors import BadInput
 from digest.links import Links
-from digest.mail.message import WireMessage
+from digest.mail import Signer, WireMessage
 from digest.settings import MailSettings
-from digest.store import open_database
+from digest.store import Sessions, open_database
 from digest.store.deliveries import queue
-from digest.store.tables import Delivery, Paper, Subscriber
-from tests.web.conftest import client_of, wire
+from digest.store.tables import Delivery, EditionRow, Paper, Subscriber
+from tests.delivery.servers import HOST, smtp_server
+from tests.mail.dkim_keys import SIGNER, verified
+from tests.web.conftest import SECRET, client_of, wire
 from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
 SETTINGS = MailSettings(
@@ -44,9 +57,16 @@ def app(sqlite_url: str) -> Iterator[App]:
     sessions.engine.dispose()
 
 
-def compose(app: App, delivery_id: int, settings: MailSettings = SETTINGS) -> WireMessage:
+def compose(
+    app: App,
+    delivery_id: int,
+    settings: MailSettings = SETTINGS,
+    signer: Signer | None = None,
+) -> WireMessage:
     with app.sessions.reading() as session:
-        return letter(session, delivery_id, app.links, settings)
+        (letter,) = read_letters(session, [delivery_id])
+    postage = Postage(app.links, settings, SECRET, signer)
+    return sign_letter(compose_letter(letter, postage), letter, postage)
 
 
 def parsed(message: WireMessage) -> EmailMessage:
@@ -76,8 +96,80 @@ def test_an_edition_s_headers_are_those_of_bulk_mail_that_one_click_ends(app: Ap
     assert message["Date"].datetime == kept.created_at
     assert message["List-Id"] == "Digest of Ärzte <digest.example.org>"
     assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
-    assert re.fullmatch(rf"<{BASE}/unsubscribe/[\w-]+>", message["List-Unsubscribe"])
+    https, mailto = message["List-Unsubscribe"].split(", ")
+    assert re.fullmatch(rf"<{BASE}/unsubscribe/[\w-]+>", https)
+    assert mailto.startswith("<mailto:digest@example.org?subject=unsubscribe%20")
+    assert read_mark(mailto.replace("%20", " "), SECRET) == Returned("unsubscribe", 1)
     assert "On graphs" in message["Subject"]
+
+
+def test_every_mail_names_its_kind_to_who_counts_complaints_and_nobody_s_name(app: App) -> None:
+    said = [parsed(compose(app, n))["Feedback-ID"] for n in (1, 2)]
+    assert said == [
+        "2026-03-01:example.org:edition:digest",
+        "2026-03-01:example.org:confirmation:digest",
+    ]
+
+
+@pytest.mark.parametrize("delivery_id", [1, 2])
+def test_the_envelope_sender_names_the_delivery(app: App, delivery_id: int) -> None:
+    sender = compose(app, delivery_id).envelope_sender
+    assert re.fullmatch(r"digest\+b[a-z2-7]+@example\.org", sender)
+    assert read_mark(sender, SECRET) == Returned("bounce", delivery_id)
+
+
+def test_what_comes_back_goes_to_the_bounce_address_if_there_is_one(app: App) -> None:
+    apart = SETTINGS.model_copy(update={"bounce_address": "bounces+digest@bücher.example"})
+    message = compose(app, 1, apart)
+    assert re.fullmatch(
+        r"bounces\+digest\+b[a-z2-7]+@xn--bcher-kva\.example", message.envelope_sender
+    )
+    assert read_mark(message.envelope_sender, SECRET) == Returned("bounce", 1)
+    leave = parsed(message)["List-Unsubscribe"]
+    assert "<mailto:bounces+digest@xn--bcher-kva.example?subject=" in leave
+    assert parsed(message)["From"].addresses[0].addr_spec == "digest@example.org"
+
+
+def test_without_verp_the_envelope_sender_is_the_address_itself(app: App) -> None:
+    plain = SETTINGS.model_copy(update={"verp": False})
+    assert compose(app, 1, plain).envelope_sender == "digest@example.org"
+    apart = plain.model_copy(update={"bounce_address": "bounces@example.org"})
+    assert compose(app, 1, apart).envelope_sender == "bounces@example.org"
+
+
+@pytest.mark.parametrize("delivery_id", [1, 2])
+def test_a_signed_mail_is_the_mail_with_its_signatures_before_it(
+    app: App, delivery_id: int
+) -> None:
+    signed, bare = compose(app, delivery_id, signer=SIGNER), compose(app, delivery_id)
+    assert signed.raw.endswith(bare.raw)
+    assert replace(signed, raw=bare.raw) == bare
+    assert verified(signed.raw, SIGNER) == [True, True]
+    assert signed == compose(app, delivery_id, signer=SIGNER)
+
+
+async def test_what_crosses_the_wire_is_whole_and_verifies_and_names_its_delivery(
+    app: App,
+) -> None:
+    with app.sessions() as session:
+        session.execute(update(EditionRow).values(note=".dot\u2028 " + "é" * 400))
+    async with smtp_server() as inbox, Smtp(HOST, inbox.port, security="none") as transport:
+        for n in (1, 2):
+            outcome = await transport.send(compose(app, n, signer=SIGNER))
+            assert outcome.state == "sent"
+    for n, raw, (sender, recipients) in zip((1, 2), inbox.received, inbox.envelopes, strict=True):
+        assert raw == compose(app, n, signer=SIGNER).raw
+        assert not re.search(rb"\r(?!\n)|(?<!\r)\n|[^\r\n]{999}", raw)
+        assert verified(raw, SIGNER) == [True, True]
+        assert read_mark(sender or "", SECRET) == Returned("bounce", n)
+        bulk = ["List-Id", "List-Unsubscribe", "List-Unsubscribe-Post", "Precedence"]
+        assert list(message_from_bytes(raw).keys()) == [
+            *("DKIM-Signature", "DKIM-Signature"),
+            *("From", "To", "Reply-To", "Subject", "Date", "Message-ID", "Feedback-ID"),
+            *(bulk if n == 1 else []),
+            *("Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Type"),
+        ]
+        assert recipients == [("ann@example.org", "bob@example.org")[n - 1]]
 
 
 def test_a_confirmation_is_no_bulk_mail_and_its_link_lives_a_week(app: App) -> None:
@@ -127,6 +219,57 @@ def test_the_same_delivery_is_the_same_bytes_whatever_becomes_of_the_paper(app: 
     with app.sessions() as session:
         session.execute(update(Paper).values(title="Other", abstract="Other."))
     assert compose(app, 1) == before
+
+
+@pytest.fixture
+def busy(sessions: Sessions) -> Sessions:
+    """Thirty mails of editions and a confirmation, on each kind of database."""
+    with sessions() as session:
+        papers = [add_paper(session, f"Paper {n}") for n in range(4)]
+        for n in range(30):
+            who = add_subscriber(session, f"r{n}@example.org")
+            add_edition(session, who, papers[n % 4 :] + papers[: n % 4], queued=True)
+        who = add_subscriber(session, "bob@example.org", "pending")
+        queue(session, kind="confirmation", subscriber_id=who, now=NOON)
+    return sessions
+
+
+def test_a_batch_is_read_in_three_queries_and_in_its_order(busy: Sessions) -> None:
+    asked: list[str] = []
+    event.listen(
+        busy.engine, "before_cursor_execute", lambda _c, _cursor, sql, *_: asked.append(sql)
+    )
+    wanted = [*range(31, 0, -1), 404]
+    with busy.reading() as session:
+        letters = read_letters(session, wanted)
+    assert [sql.split()[0] for sql in asked if "PRAGMA" not in sql and "BEGIN" not in sql] == [
+        "SELECT"
+    ] * 3
+    assert [letter.delivery_id for letter in letters] == wanted[:-1]
+
+
+def test_a_letter_of_a_batch_is_the_letter_that_is_read_alone(busy: Sessions) -> None:
+    with busy.reading() as session:
+        batch = read_letters(session, range(1, 32))
+        assert batch == [read_letters(session, [n])[0] for n in range(1, 32)]
+    assert [letter.edition is None for letter in batch] == [False] * 30 + [True]
+    for letter in batch[:30]:
+        assert letter.edition is not None
+        assert letter.edition.subscriber_id == letter.subscriber_id
+        assert len(letter.edition.items) == 4
+
+
+def test_letters_are_composed_in_threads_as_in_one(busy: Sessions) -> None:
+    postage = Postage(Links(BASE, [SECRET]), SETTINGS, SECRET, SIGNER)
+    with busy.reading() as session:
+        letters = read_letters(session, range(1, 32))
+    with ThreadPoolExecutor(4) as pool:
+        at_once = list(pool.map(lambda letter: compose_letter(letter, postage), letters))
+    assert at_once == [compose_letter(letter, postage) for letter in letters]
+
+
+def test_what_letters_are_sealed_with_is_not_printed(app: App) -> None:
+    assert SECRET.decode() not in repr(Postage(app.links, SETTINGS, SECRET))
 
 
 def test_other_editions_have_other_message_ids(app: App) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
-from digest.delivery.transport import Maildir, Security, Smtp, Transport
+from digest.delivery.transport import Maildir, Security, Smtp, Timeouts, Transport
 from digest.errors import BadSettings
 from digest.mail import Addressing, MailingList, Rendered, WireMessage, compose
 from digest.mail.content import one_line
 from tests.delivery.servers import HOST, scripted, self_signed, smtp_server
 
+PATIENT = Timeouts(30, 30, 30, 30, 60, 30)
+FROM = "digest@example.org"
 TEXT = "Hello.\n.\n..\n.leading dot\nFrom here, é\n" + "long " * 300
 
 
@@ -32,9 +34,10 @@ def letter(n: int = 1, recipient: str = "reader@example.org") -> WireMessage:
     return compose(Rendered(f"Étude № {n}", TEXT, f"<p>{TEXT}</p>"), headers)
 
 
-def smtp(port: int, security: Security = "none", timeout: float = 10, **options: Any) -> Smtp:
-    options["local_hostname"] = "localhost"
-    return Smtp(HOST, port, security=security, timeout=timeout, **options)
+def smtp(port: int, security: Security = "none", **options: Any) -> Smtp:
+    """One connection, unless told otherwise, and patience that outlasts a busy machine."""
+    options = {"connections": 1, "timeouts": PATIENT, "local_hostname": "localhost", **options}
+    return Smtp(HOST, port, security=security, **options)
 
 
 def stored_in(folder: Path) -> list[bytes]:
@@ -111,19 +114,19 @@ class TestEveryOutlet:
 
     async def test_a_check_finds_nothing_wrong_and_leaves_no_mail(self, outlet: Outlet) -> None:
         async with outlet.transport as transport:
-            assert [await transport.check() for _ in range(2)] == ["", ""]
+            assert [await transport.check(FROM) for _ in range(2)] == ["", ""]
             assert outlet.received() == []
 
     async def test_a_check_between_mails_does_no_harm(self, outlet: Outlet) -> None:
         async with outlet.transport as transport:
             for n in range(2):
                 assert (await transport.send(letter(n))).state == "sent"
-                assert await transport.check() == ""
+                assert await transport.check(FROM) == ""
         assert len(outlet.received()) == 2
 
     async def test_a_check_tells_the_world_s_fault_in_one_line(self, blocked: Transport) -> None:
         async with blocked as transport:
-            said = await transport.check()
+            said = await transport.check(FROM)
         assert said == one_line(said) != ""
 
 
@@ -168,7 +171,7 @@ class TestSmtp:
             ("RCPT", "450 4.2.1 greylisted", "deferred", "recipient"),
             ("RCPT", "550 5.1.1 no such user", "failed", "recipient"),
             ("DATA", "452 4.3.1 disk full", "deferred", "content"),
-            ("DATA", "554 5.7.1 spam", "failed", "content"),
+            ("DATA", "554 5.6.0 no such thing", "failed", "content"),
         ],
     )
     async def test_a_refusal_is_told_and_the_next_mail_still_goes(
@@ -188,9 +191,9 @@ class TestSmtp:
             ({"EHLO": None}, "deferred", "connect", None),
             ({"MAIL": None}, "deferred", "sender", None),
             ({"RCPT": "421 4.3.2 closing\r\n"}, "deferred", "recipient", 421),
-            ({"DATA": None}, "deferred", "content", None),
-            ({"DATA": "554 no\r\n"}, "failed", "content", 554),
-            ({"DATA": "250 what?\r\n"}, "deferred", "content", 250),
+            ({"DATA": None}, "deferred", "data", None),
+            ({"DATA": "554 no\r\n"}, "failed", "data", 554),
+            ({"DATA": "250 what?\r\n"}, "deferred", "data", 250),
             ({".": None}, "uncertain", "content", None),
             ({".": "gibberish\r\n"}, "uncertain", "content", None),
             ({".": "399 what?\r\n"}, "uncertain", "content", 399),
@@ -205,8 +208,15 @@ class TestSmtp:
         assert (outcome.state, outcome.stage, outcome.code) == (state, stage, code)
 
     async def test_silence_after_the_mail_is_uncertain(self) -> None:
-        async with scripted({".": ""}) as server, smtp(server.port, timeout=0.2) as transport:
+        brief = replace(PATIENT, reply=0.2)
+        async with scripted({".": ""}) as server, smtp(server.port, timeouts=brief) as transport:
             assert (await transport.send(letter())).state == "uncertain"
+
+    async def test_a_mail_has_a_deadline_from_end_to_end(self) -> None:
+        brief = replace(PATIENT, mail=0.2)
+        async with scripted({"RCPT": ""}) as server, smtp(server.port, timeouts=brief) as transport:
+            outcome = await transport.send(letter())
+        assert (outcome.state, outcome.stage) == ("deferred", "recipient")
 
     async def test_what_crosses_the_wire_is_what_was_composed_with_its_dots_doubled(self) -> None:
         async with scripted({}) as server, smtp(server.port) as transport:
@@ -232,17 +242,47 @@ class TestSmtp:
         async with smtp_server() as inbox, smtp(inbox.port) as transport:
             await transport.send(letter(1))
             inbox.hang_up()
-            while transport._connection.is_connected:  # noqa: ASYNC110 - there is no event
-                await asyncio.sleep(0)
             assert (await transport.send(letter(2))).state == "sent"
         assert len(inbox.connections) == 2
+
+    async def test_a_server_that_says_goodbye_between_mails_is_no_fault(self) -> None:
+        answers: dict[str, str | None] = {}
+        async with scripted(answers) as server, smtp(server.port) as transport:
+            await transport.send(letter(1))
+            answers["MAIL"] = "421 4.4.2 you were idle\r\n"
+            server.once = {"MAIL"}
+            assert (await transport.send(letter(2))).state == "sent"
+            assert server.n_connections == 2
+
+    async def test_as_many_connections_as_mails_at_once_and_no_more_than_allowed(self) -> None:
+        async with smtp_server() as inbox, smtp(inbox.port, connections=3) as transport:
+            await asyncio.gather(*(transport.send(letter(n)) for n in range(9)))
+        assert (len(inbox.received), len(inbox.connections)) == (9, 3)
+
+    async def test_a_connection_is_left_after_so_many_mails(self) -> None:
+        async with (
+            smtp_server() as inbox,
+            smtp(inbox.port, mails_per_connection=2) as transport,
+        ):
+            for n in range(5):
+                await transport.send(letter(n))
+        assert (len(inbox.received), len(inbox.connections)) == (5, 3)
+
+    async def test_an_idle_connection_is_asked_whether_it_lives(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("digest.delivery.transport._IDLE", -1.0)
+        async with scripted({"NOOP": None}) as server, smtp(server.port) as transport:
+            await transport.send(letter(1))
+            assert (await transport.send(letter(2))).state == "sent"
+            assert server.n_connections == 2
 
     async def test_a_server_without_smtputf8_cannot_take_such_an_address(self) -> None:
         message = letter(recipient="løser@example.org")
         async with smtp_server() as inbox, smtp(inbox.port) as transport:
             outcome = await transport.send(message)
             assert (await transport.send(letter())).state == "sent"
-        assert (outcome.state, outcome.stage, outcome.code) == ("failed", "recipient", None)
+        assert (outcome.state, outcome.blame, outcome.code) == ("failed", "nobody", None)
 
     async def test_a_wrong_password_defers_until_somebody_mends_it(self) -> None:
         answers = {"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "535 5.7.8 wrong\r\n"}
@@ -260,6 +300,7 @@ class TestSmtp:
         [
             ({"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "535 5.7.8 wrong\r\n"}, "535 5.7.8"),
             ({"EHLO": None}, "Unexpected EOF"),
+            ({"MAIL": "550 5.7.1 not from you\r\n"}, "550 5.7.1"),
             ({"QUIT": None}, ""),
         ],
     )
@@ -271,9 +312,11 @@ class TestSmtp:
             scripted(answers) as server,
             smtp(server.port, username="me", password="guess") as transport,
         ):
-            found = await transport.check()
+            found = await transport.check(FROM)
         assert (said in found, bool(said)) == (True, bool(found))
-        assert {line[:4] for line in server.lines} <= {b"EHLO", b"HELO", b"AUTH", b"QUIT"}
+        assert {line[:4] for line in server.lines} <= {
+            *(b"EHLO", b"HELO", b"AUTH", b"MAIL", b"QUIT")
+        }
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +364,7 @@ class TestSmtpOverTls:
         tls = {"tls": server_tls} if security == "tls" else {"tls_context": server_tls}
         async with smtp_server(**tls) as inbox, smtp(inbox.port, security) as transport:
             outcome = await transport.send(letter())
-            assert "certificate" in (await transport.check()).lower()
+            assert "certificate" in (await transport.check(FROM)).lower()
         assert (outcome.state, outcome.stage) == ("deferred", "connect")
         assert "certificate" in outcome.reply.lower()
         assert inbox.received == []

@@ -1,10 +1,13 @@
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy import update
 
-from digest.editions import Reason, edition_of, in_words, read_edition
+from digest.editions import Reason, edition_of, in_words, read_edition, read_editions
 from digest.errors import Unknown
 from digest.store import Sessions
+from digest.store.tables import Paper
 from tests.editions.world import DAY, MONDAY, add_papers, add_reader, build, titles
 
 
@@ -50,6 +53,25 @@ def test_an_edition_is_found_by_its_date_or_as_the_last(sessions: Sessions) -> N
         first = edition_of(session, reader, MONDAY.date())
         assert titles(first) == ["paper 0"]
         assert read_edition(session, first.edition_id) == first
+
+
+def test_many_are_read_at_once_without_their_abstracts(sessions: Sessions) -> None:
+    readers = [add_reader(sessions, f"r{n}@example.org") for n in range(3)]
+    add_papers(sessions, ["one", "two", "three"], MONDAY)
+    with sessions() as session:
+        session.execute(update(Paper).values(abstract="We show something."))
+    build(sessions, readers, MONDAY)
+    with sessions.reading() as session:
+        wholes = [edition_of(session, reader) for reader in readers]
+        found = read_editions(session, [whole.edition_id for whole in wholes] + [404])
+    abstracts = {item.abstract for whole in wholes for item in whole.items}
+    assert abstracts == {"We show something."}
+    assert found == {
+        whole.edition_id: replace(
+            whole, items=tuple(replace(item, abstract="") for item in whole.items)
+        )
+        for whole in wholes
+    }
 
 
 def test_an_edition_that_is_not_there_is_unknown(sessions: Sessions) -> None:

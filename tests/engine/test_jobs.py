@@ -6,6 +6,7 @@ from threading import Barrier
 
 from sqlalchemy import delete, update
 
+from digest.delivery.breaker import FIRST_PAUSE, pause
 from digest.engine.jobs import (
     FIRST_RETRY,
     LEASE,
@@ -55,7 +56,7 @@ def test_what_is_due_is_told_station_after_station(world: Installation) -> None:
         [SOURCE],
         [Job("embed", "embed")],
         [Job("editions", "editions:0", (reader,))],
-        [Job("deliver", "deliver:0", (1,))],
+        [Job("deliver", "deliver")],
     ]
 
 
@@ -73,6 +74,15 @@ def test_a_job_that_is_held_back_keeps_nobody_waiting(world: Installation) -> No
         assert hold_back(session, SOURCE, SEVEN, owner="me") == SEVEN + FIRST_RETRY
     assert due_at(world, done=set()) == [JOB]
     assert due_at(world, later=FIRST_RETRY, done=set()) == [SOURCE]
+
+
+def test_while_sending_is_paused_no_mail_is_due(world: Installation) -> None:
+    all_stations(world)
+    stations_before = {SOURCE, JOB, Job("editions", "editions:0", (1,))}
+    with world.app.sessions() as session:
+        pause(session, "wrong password", SEVEN)
+    assert due_at(world, done=stations_before) == []
+    assert due_at(world, later=FIRST_PAUSE, done=stations_before) == [Job("deliver", "deliver")]
 
 
 def test_a_job_takes_rows_of_one_range_so_that_ranges_have_one_key(world: Installation) -> None:

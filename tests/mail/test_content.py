@@ -1,5 +1,7 @@
+import re
 from dataclasses import replace
 from datetime import date
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -149,6 +151,16 @@ def test_what_is_no_plain_web_address_never_becomes_a_link(url: str | None) -> N
     assert web_link(url) is None
     shown = [link.url for link in mail(replace(ITEM, url=url, code_url=url)).papers[0].links]
     assert shown == ["https://arxiv.org/abs/2611.11873", "https://arxiv.org/pdf/2611.11873"]
+
+
+@settings(max_examples=300)
+@given(st.text("htps:/.@\\<>a0[]?#% \n\u202e", max_size=30).map("http://{}".format))
+def test_what_passes_for_a_web_link_has_a_host_and_no_tricks(url: str) -> None:
+    if web_link(url) is not None:
+        assert urlsplit(url).hostname
+        authority = re.split("[/?#]", url.partition("://")[2])[0]
+        assert not re.search(r'[\s<>"\\@]', authority)
+        assert url.isprintable()
 
 
 @settings(deadline=None)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from digest.editions import EditionItem, Reason
 from digest.mail import ConfirmationMail, EditionMail, render, templates_folder
+from digest.mail.content import shorten
 from digest.mail.render import MAX_HTML_BYTES
 from tests.mail.sample import BARE, BASE, ITEM, mail
 
@@ -215,6 +216,18 @@ def test_whatever_a_page_says_the_mail_keeps_its_shape(one: str, two: str, three
     assert tags[0] == tags[1]
     assert "\n" not in rendered.subject
     assert rendered == render(made)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.text("aé注\U0001f44d.-", min_size=1, max_size=80), min_size=1, max_size=40))
+def test_the_text_folds_between_words_and_loses_none(words: list[str]) -> None:
+    said = " ".join(words)
+    text = render(mail(ITEM, note=said)).text
+    shown = text.partition("\n\n")[2].partition("\n\nOn the web")[0]
+    assert max(map(len, shown.split("\n"))) <= 72
+    assert re.sub(r"\s", "", shown) == shorten(said, 500).replace(" ", "")
+    if max(map(len, words)) <= 72:
+        assert shown.replace("\n", " ") == shorten(said, 500)
 
 
 def test_ten_papers_stay_far_below_what_gmail_shows() -> None:

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from digest.engine.app import App
 from digest.links import Choice, Claim, Links
+from digest.mail import Signer
 from digest.papers.encoder import SentenceEncoder
 from digest.settings import Settings
 from digest.store import Sessions
@@ -64,7 +65,8 @@ class World:
 
 def wire(sessions: Sessions, base_url: str = "http://digest.example.org") -> App:
     settings = Settings(base_url=base_url)
-    return App(settings, sessions, Links(base_url, [SECRET]), SECRET, SentenceEncoder())
+    signer = Signer(settings.dkim, "example.org")
+    return App(settings, sessions, Links(base_url, [SECRET]), SECRET, signer, SentenceEncoder())
 
 
 def client_of(app: App) -> TestClient:

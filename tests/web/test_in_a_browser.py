@@ -11,7 +11,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import select
 
-from digest.delivery.letters import letter
+from digest.delivery.letters import compose_letter, read_letters
 from digest.engine.app import App
 from digest.links import Claim
 from digest.store import open_database
@@ -69,7 +69,8 @@ def page(browser: Browser) -> Iterator[Page]:
 def link_in_the_mail(app: App) -> str:
     with app.sessions.reading() as session:
         delivery = session.scalars(select(Delivery.id)).one()
-        wire_message = letter(session, delivery, app.links, app.settings.mail)
+        (letter,) = read_letters(session, [delivery])
+        wire_message = compose_letter(letter, app.postage)
     mail = message_from_bytes(wire_message.raw, policy=policy.default)
     part = mail.get_body(("plain",))
     assert part is not None

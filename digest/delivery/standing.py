@@ -1,0 +1,59 @@
+"""What bounces mean for a subscriber: points for soft ones, an end to all mail after a hard one."""
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from digest.delivery.suppression import suppress
+from digest.store.deliveries import cancel
+from digest.store.tables import Subscriber
+
+# Points come one a day at most, and go when mail is taken again after as many days without one.
+POINTS_SUSPEND = 5
+QUIET = timedelta(days=7)
+
+
+def bounced_hard(
+    session: Session, subscriber_id: int, *, secret: bytes, status: str, now: datetime
+) -> None:
+    """The address does not exist any more: suppress it, and mail the subscriber no more.
+
+    `status` is the enhanced status alone: what servers say names the address.
+    """
+    row = session.get_one(Subscriber, subscriber_id, with_for_update=True)
+    suppress(session, row.address, secret, reason=f"bounced {status}".strip(), now=now)
+    _suspend(session, row, now)
+
+
+def bounced_soft(session: Session, subscriber_id: int, *, now: datetime) -> bool:
+    """Count a point, one a day (UTC) at most; five suspend. Whether this one did."""
+    row = session.get_one(Subscriber, subscriber_id, with_for_update=True)
+    if row.bounced_at and row.bounced_at.astimezone(UTC).date() >= now.astimezone(UTC).date():
+        return False
+    row.bounce_points, row.bounced_at = row.bounce_points + 1, now
+    if row.bounce_points < POINTS_SUSPEND:
+        return False
+    _suspend(session, row, now)
+    return True
+
+
+def clear_points(session: Session, subscriber_ids: Collection[int], now: datetime) -> None:
+    """Forget the points of those to whom mail went through, a quiet week after the last one."""
+    if subscriber_ids:
+        session.execute(
+            update(Subscriber)
+            .where(
+                Subscriber.id.in_(subscriber_ids),
+                Subscriber.bounce_points > 0,
+                Subscriber.bounced_at <= now - QUIET,
+            )
+            .values(bounce_points=0)
+        )
+
+
+def _suspend(session: Session, row: Subscriber, now: datetime) -> None:
+    if row.state in ("active", "paused", "pending"):
+        row.state, row.next_due_at, row.paused_until = "suspended", None, None
+    cancel(session, row.id, now)
