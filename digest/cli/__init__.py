@@ -32,7 +32,7 @@ _NOUNS = {
     "subscribers": "Who gets the digest, and how.",
     "profiles": "What subscribers told us and what was learned from it.",
     "editions": "Preview, build and show digests.",
-    "bench": "Measure: ranking, trending, speed.",
+    "bench": "Measure: ranking, trending, speed, crashes.",
 }
 
 

@@ -12,7 +12,15 @@ from sqlalchemy.orm import Session
 
 from digest.editions.edition import Edition, EditionItem, freeze
 from digest.editions.items import facts_of, item_of
-from digest.editions.news import Order, Wish, count_new, free_for, had_by, news_of
+from digest.editions.news import (
+    Order,
+    Wish,
+    count_new,
+    free_for,
+    had_by,
+    news_of,
+    was_taken_back,
+)
 from digest.editions.outcomes import calibration_of
 from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.profiles.ground import ground_of
@@ -21,7 +29,7 @@ from digest.ranking.profile import fit_profiles
 from digest.ranking.rank import rank
 from digest.ranking.types import Ranking, RunnerUp, Wishes
 from digest.store import Sessions, insert
-from digest.store.deliveries import LIFE, queue
+from digest.store.deliveries import queue
 from digest.store.tables import (
     EditionItemRow,
     EditionRow,
@@ -96,8 +104,8 @@ def preview(
 ) -> Preview:
     """The edition that a subscriber would get for `local_date` from what is known at `now`."""
     row = session.get_one(Subscriber, subscriber_id)
-    last = _last_with_papers(session, [subscriber_id], now).get(subscriber_id)
-    return _previews(session, [_order(row, local_date, last, now)], encoder, now=now)[0]
+    order = _ordered(session, [row], [local_date], now)
+    return _previews(session, order, encoder, now=now)[0]
 
 
 def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> list[Order]:
@@ -110,15 +118,26 @@ def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> l
         )
         .order_by(Subscriber.id)
     ).all()
+    return _ordered(session, rows, [_date_of(row, now) for row in rows], now)
+
+
+def _ordered(
+    session: Session, rows: Sequence[Subscriber], dates: Sequence[date], now: datetime
+) -> list[Order]:
     last = _last_with_papers(session, [row.id for row in rows], now)
-    return [_order(row, _date_of(row, now), last.get(row.id), now) for row in rows]
-
-
-def _order(row: Subscriber, local_date: date, last: datetime | None, now: datetime) -> Order:
-    since = last - OVERLAP if last else now - FIRST_WINDOW
-    return Order(
-        row.id, local_date, last, since, Wish(row.length, row.mix, row.min_probability or 0.0)
-    )
+    first = _first_window(session, [row.id for row in rows if row.id not in last])
+    return [
+        Order(
+            row.id,
+            local_date,
+            last.get(row.id),
+            last[row.id] - OVERLAP
+            if row.id in last
+            else min(now - FIRST_WINDOW, first.get(row.id, now)),
+            Wish(row.length, row.mix, row.min_probability or 0.0),
+        )
+        for row, local_date in zip(rows, dates, strict=True)
+    ]
 
 
 def _date_of(row: Subscriber, now: datetime) -> date:
@@ -132,15 +151,28 @@ def _date_of(row: Subscriber, now: datetime) -> date:
 def _last_with_papers(
     session: Session, subscriber_ids: Sequence[int], now: datetime
 ) -> dict[int, datetime]:
-    """When each subscriber's last edition with papers was built; others have shown nothing."""
+    """When each subscriber's last edition that showed them papers was built."""
     query = (
         select(EditionRow.subscriber_id, func.max(EditionRow.built_at))
         .where(
-            EditionRow.subscriber_id.in_(subscriber_ids), EditionRow.built_at < now, _has_papers()
+            EditionRow.subscriber_id.in_(subscriber_ids),
+            EditionRow.built_at < now,
+            _has_papers(),
+            ~was_taken_back(),
         )
         .group_by(EditionRow.subscriber_id)
     )
     return dict(session.execute(query).all())
+
+
+def _first_window(session: Session, subscriber_ids: Sequence[int]) -> dict[int, datetime]:
+    """How far back the first edition looked of those whom none has reached yet."""
+    query = (
+        select(EditionRow.subscriber_id, func.min(EditionRow.since))
+        .where(EditionRow.subscriber_id.in_(subscriber_ids))
+        .group_by(EditionRow.subscriber_id)
+    )
+    return dict(session.execute(query).all()) if subscriber_ids else {}
 
 
 def _has_papers() -> Exists:
@@ -283,7 +315,8 @@ def _store(
         subscriber_id=order.subscriber_id,
         edition_id=edition_id,
         now=now,
-        expires_at=max(row.next_due_at, now + LIFE),
+        # From then on it would only stand in the way of the next one.
+        expires_at=row.next_due_at,
     )
     return BuildReport(built=1)
 

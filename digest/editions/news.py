@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Select, func, select, union
+from sqlalchemy import Exists, Select, exists, func, select, union
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
@@ -16,7 +16,14 @@ from digest.papers.momentum import Momentum, momenta
 from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
 from digest.ranking.types import Candidates
-from digest.store.tables import EditionItemRow, EditionRow, ListingRow, Paper, VoteRow
+from digest.store.tables import (
+    Delivery,
+    EditionItemRow,
+    EditionRow,
+    ListingRow,
+    Paper,
+    VoteRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,7 @@ def had_by(
             EditionItemRow.subscriber_id.in_(owners),
             EditionItemRow.paper_id.in_(ready),
             EditionRow.built_at < now,
+            ~was_taken_back(),
         )
     )
     voted = select(VoteRow.subscriber_id, VoteRow.paper_id).where(
@@ -137,6 +145,11 @@ def had_by(
     for owner, paper_id in session.execute(union(shown, voted)):
         had[owner].add(paper_id)
     return had
+
+
+def was_taken_back() -> Exists:
+    """Of an `EditionRow`: its mail never left, so what is in it has not been shown."""
+    return exists().where(Delivery.edition_id == EditionRow.id, Delivery.state == "cancelled")
 
 
 def count_new(order: Order, new: News, had: set[int]) -> int:

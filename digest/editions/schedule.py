@@ -16,8 +16,9 @@ def next_due(
 ) -> datetime:
     """The first instant strictly after `after` at which an edition is due, in UTC.
 
-    An hour that the clock skips in spring is due when the clock has jumped, one that it shows
-    twice in autumn the first time. With `beyond`, the edition is for a later date than that.
+    An hour that the clock skips in spring is due when a clock that had not jumped would show it,
+    one that it shows twice in autumn the first time (RFC 5545, 3.3.5). With `beyond`, the edition
+    is for a later date than that.
     """
     start = local_date_of(timezone, after)
     days = (start + timedelta(days=n) for n in count(-1))
@@ -55,5 +56,5 @@ def _due(
         if frequency == "daily" or (
             day.weekday() < 5 if frequency == "weekdays" else day.weekday() == WEEKLY_DAY
         ):
-            # fold=0 takes a skipped time by the offset before the jump, so just behind it.
+            # fold=0 takes a skipped time by the offset before the jump, so not before it.
             yield datetime.combine(day, time(hour), zone).astimezone(UTC), day

@@ -24,7 +24,7 @@ from digest.profiles import interests
 from digest.store import insert
 from digest.store.tables import Lease
 
-Kind = Literal["source", "embed", "editions", "deliver"]
+Kind = Literal["source", "embed", "editions", "deliver", "bounces"]
 
 # Longer than a job takes; a process that dies keeps others from its job for as long.
 LEASE = timedelta(minutes=10)
@@ -46,6 +46,9 @@ class Job:
     name: str = ""
 
 
+_BOUNCES = Job("bounces", "bounces")
+
+
 def due(
     session: Session, app: App, now: datetime, *, done: Collection[Job] = frozenset()
 ) -> list[Job]:
@@ -54,8 +57,8 @@ def due(
     A station waits for those before it, whichever process is at them: no edition is built while
     papers come in. A job that failed, and is held back for a while, keeps nobody waiting.
     """
-    failures = {key: n for key, _, n in held_back(session, now)}
-    for station in (_sources, _embedding, _editions, _deliveries):
+    failures = {key: n for key, _, n in held_back(session, now, resting=True)}
+    for station in (_sources, _embedding, _editions, _deliveries, _bounces):
         jobs = [job for job in station(session, app, now) if job not in done]
         if free := [job for job in jobs if job.key not in failures]:
             return free
@@ -64,9 +67,16 @@ def due(
     return []
 
 
-def held_back(session: Session, now: datetime) -> list[tuple[str, datetime, int]]:
-    """The leases that are held: key, until when, and how often the job has failed in a row."""
+def held_back(
+    session: Session, now: datetime, *, resting: bool = False
+) -> list[tuple[str, datetime, int]]:
+    """The leases that are held: key, until when, and how often the job has failed in a row.
+
+    With `resting` also those of jobs that went well and are done again when their lease is over.
+    """
     query = select(Lease.key, Lease.until, Lease.failures).where(Lease.until > now)
+    if not resting:
+        query = query.where((Lease.key != _BOUNCES.key) | (Lease.failures > 0))
     return [(key, until, failures) for key, until, failures in session.execute(query)]
 
 
@@ -87,7 +97,9 @@ def take(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bo
 
 
 def give_back(session: Session, job: Job, *, owner: str = OWNER) -> None:
-    """End a lease after success."""
+    """End a lease after success; a mailbox rests until its lease is over."""
+    if job == _BOUNCES:
+        return
     session.execute(delete(Lease).where(Lease.key == job.key, Lease.owner == owner))
 
 
@@ -128,3 +140,8 @@ def _deliveries(session: Session, _app: App, now: datetime) -> list[Job]:
     if (pause and pause.until > now) or not n_due(session, now):
         return []
     return [Job("deliver", "deliver")]
+
+
+def _bounces(_session: Session, app: App, _now: datetime) -> list[Job]:
+    bounces = app.settings.bounces
+    return [_BOUNCES] if bounces.maildir or bounces.imap_host else []

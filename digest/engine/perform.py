@@ -14,6 +14,7 @@ from digest.papers.collect import collect
 from digest.papers.embedding import embed_pending
 from digest.profiles.interests import embed_interests
 from digest.subscribers import expire_pending, wake
+from digest.subscribers.returns import take_in_mailboxes
 
 # Papers between two looks at what else is due.
 EMBED_AT_ONCE = 512
@@ -43,6 +44,9 @@ def perform(
             return f"{built.built} built, {built.empty} empty, {built.skipped} skipped"
         case "deliver":
             return _deliver(app, clock, stop)
+        case "bounces":
+            read = take_in_mailboxes(app.sessions, app.settings.bounces, secret=app.secret, now=now)
+            return ", ".join(f"{n} {one.done}" for one, n in read.items()) or "none"
 
 
 def housekeep(app: App, now: datetime) -> None:

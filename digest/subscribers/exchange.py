@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from digest.errors import BadInput
 from digest.settings import SubscriberDefaults
 from digest.store.tables import (
+    Bounce,
     Consent,
     Delivery,
     EditionItemRow,
@@ -61,6 +62,9 @@ def export(session: Session, address: str) -> dict[str, Any]:
         .join(Paper, Paper.id == EditionItemRow.paper_id)
         .where(EditionRow.subscriber_id == who.id)
         .order_by(EditionRow.local_date, EditionItemRow.position),
+        "bounces": select(Bounce.at, Bounce.kind, Bounce.status, Bounce.said)
+        .where(Bounce.subscriber_id == who.id)
+        .order_by(Bounce.id),
         "deliveries": select(
             Delivery.kind, Delivery.state, Delivery.created_at, Delivery.settled_at
         )

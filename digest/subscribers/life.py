@@ -162,6 +162,7 @@ def resume(session: Session, address: str, *, now: datetime) -> SubscriberView:
     row = _find(session, address)
     if row.state in ("paused", "suspended"):
         row.state, row.paused_until, row.next_due_at = "active", None, _next_due(row, now)
+        row.bounce_points = 0
     elif row.state != "active":
         raise BadInput(f"{row.address} is {row.state}: only they themselves can subscribe again")
     return _view(row)

@@ -17,8 +17,10 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 
 from digest.engine.app import App
 from digest.errors import Deferred, Refused
+from digest.web import bounces
 from digest.web.answers import Pages
 from digest.web.body import WholeBody
+from digest.web.bounces import BounceDoors
 from digest.web.health import HealthDoors
 from digest.web.problems import Problems
 from digest.web.reading import ReadingDoors
@@ -48,7 +50,12 @@ def create_web(app: App, *, now: Callable[[], datetime] = _utc_now) -> Starlette
     web = Starlette(
         routes=[*mounted, *routes],
         middleware=[
-            Middleware(WholeBody, longest=LONGEST_BODY, refusal=problems.too_long()),
+            Middleware(
+                WholeBody,
+                longest=LONGEST_BODY,
+                longer=dict.fromkeys((bounces.PATH, prefix + bounces.PATH), bounces.LONGEST_BODY),
+                refusal=problems.too_long(),
+            ),
         ],
         exception_handlers={
             HTTPException: problems.http,
@@ -79,6 +86,7 @@ def _routes(app: App, pages: Pages, now: Callable[[], datetime]) -> list[BaseRou
         _route("/edition/{token}", get=reading.edition),
         _route("/vote/{token}", get=reading.ask_to_vote, post=reading.vote),
         _route("/vote/{token}/undo", post=reading.undo),
+        _route(bounces.PATH, post=BounceDoors(app, now).post),
         _route("/healthz", get=HealthDoors(app).healthz),
         _route("/static/style.css", get=pages.style_sheet),
     ]

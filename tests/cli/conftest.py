@@ -9,7 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.resources import files
-from io import StringIO
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class Done:
         return self.err.removeprefix("digest: ").rstrip("\n")
 
 
-def digest(*args: object) -> Done:
+def digest(*args: object, stdin: bytes = b"") -> Done:
     """Run `digest ARGS` in this process."""
     status: Any = 0
     level = logging.getLogger("digest").level
@@ -63,7 +63,7 @@ def digest(*args: object) -> Done:
         redirect_stdout(StringIO()) as out,
         redirect_stderr(StringIO()) as err,
     ):
-        patch.setattr(sys, "stdin", StringIO())
+        patch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin)))
         patch.setattr(sys, "argv", ["digest", *map(str, args)])
         try:
             main()

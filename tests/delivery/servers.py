@@ -77,10 +77,12 @@ class Script:
     """A server that answers commands, and "." for a whole mail, as told; None hangs up.
 
     What is in `once` is answered so one time, and after an answer of 421 it hangs up, too.
+    A whole mail is answered when `held` is set.
     """
 
     answers: MutableMapping[str, str | None]
     once: set[str] = field(default_factory=set)
+    held: asyncio.Event | None = None
     lines: list[bytes] = field(default_factory=list)
     mail_came: asyncio.Event = field(default_factory=asyncio.Event)
     n_connections: int = 0
@@ -100,6 +102,8 @@ class Script:
                 break
             if command == ".":
                 self.mail_came.set()
+                if self.held:
+                    await self.held.wait()
             usual = {"DATA": "354 go on\r\n", "QUIT": "221 bye\r\n"}
             command = command or line[:4].decode().strip().upper()
             if (answer or "").startswith("421"):

@@ -1,13 +1,26 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from digest.delivery.suppression import address_hash, address_key, is_suppressed, lift, suppress
-from digest.store import Sessions
-from digest.store.tables import Suppression
+from digest.delivery.suppression import (
+    add_suppression,
+    address_hash,
+    address_key,
+    import_suppressions,
+    is_suppressed,
+    lift,
+    list_suppressions,
+    read_suppression,
+    suppress,
+)
+from digest.errors import BadInput
+from digest.store import Sessions, open_database
+from digest.store.tables import Base, Delivery, Suppression
+from tests.web.seed import add_edition, add_paper, add_subscriber
 
 SECRET = b"a secret of enough bytes"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -73,3 +86,68 @@ def test_lifting_allows_the_address_again_and_says_whether_it_had_to(sessions: S
         assert lift(session, "ANN@example.org", SECRET) is True
         assert lift(session, "ann@example.org", SECRET) is False
         assert not is_suppressed(session, "ann@example.org", SECRET)
+
+
+# By hand
+
+
+def test_suppressing_by_hand_takes_back_what_is_queued(sessions: Sessions) -> None:
+    with sessions() as session:
+        ann = add_subscriber(session, "ann@example.org")
+        add_edition(session, ann, [add_paper(session, "On graphs")], queued=True)
+        add = partial(add_suppression, session, secret=SECRET, reason="by phone", now=NOON)
+        assert add(" ANN@example.org ") is True
+        assert add("ann@example.org") is False
+        assert session.scalars(select(Delivery.state)).all() == ["cancelled"]
+        with pytest.raises(BadInput, match="'ann' is no e-mail address"):
+            add("ann")
+
+
+def test_an_entry_tells_reason_and_time_to_who_has_the_address(sessions: Sessions) -> None:
+    with sessions() as session:
+        for n, name in enumerate(("ann", "bob")):
+            suppress(
+                session,
+                f"{name}@example.org",
+                SECRET,
+                reason=name[0],
+                now=NOON + timedelta(hours=n),
+            )
+        bob, ann = list_suppressions(session)
+        assert (ann.reason, bob.reason) == ("a", "b")
+        assert read_suppression(session, "Bob@example.org", SECRET) == bob
+        assert read_suppression(session, "cleo@example.org", SECRET) is None
+        assert list_suppressions(session, limit=1) == [bob]
+
+
+@pytest.mark.parametrize(
+    ("text", "added", "problems"),
+    [
+        ("ann@example.org\nbob@example.org\n", 2, []),
+        ("\ufeffaddress\r\nann@example.org\r\n\r\n", 1, []),
+        ('reason,Address\n"spam, twice",ann@example.org\nx,bob@example.org\n', 2, []),
+        ("ann@example.org\nAnn@Example.org\n", 1, []),
+        ("ann@example.org\nnobody\nbob@example.org\n", 2, ["line 2: 'nobody' is no e-mail"]),
+        ("reason,address\nspam\n", 0, ["line 2: no address"]),
+        ("", 0, []),
+    ],
+)
+def test_files_are_imported_and_lines_at_fault_told(
+    sessions: Sessions, text: str, added: int, problems: list[str]
+) -> None:
+    with sessions() as session:
+        report = import_suppressions(session, text, SECRET, reason="imported", now=NOON)
+        assert len(list_suppressions(session)) == added == report.added
+    assert len(report.problems) == len(problems)
+    assert all(told.startswith(said) for told, said in zip(report.problems, problems, strict=True))
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_imported_or_told_of(text: str) -> None:
+    sessions = open_database("sqlite:///:memory:")
+    Base.metadata.create_all(sessions.engine)
+    try:
+        with sessions() as session:
+            import_suppressions(session, text, SECRET, reason="imported", now=NOON)
+    finally:
+        sessions.engine.dispose()

@@ -1,5 +1,7 @@
+import mailbox
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Barrier
@@ -10,11 +12,14 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 
 from digest import subscribers
+from digest.delivery.returns import return_path
 from digest.editions import edition_of
 from digest.engine import Job, JobReport, perform, tick
 from digest.engine.jobs import FIRST_RETRY, LEASE, take
 from digest.errors import Unknown
+from digest.settings import BounceSettings
 from digest.store.tables import Delivery
+from tests.delivery.returned import dsn
 from tests.engine.world import DAY, SEVEN, Installation, installed, results
 from tests.worlds import WordEncoder
 
@@ -179,3 +184,24 @@ def test_a_job_ends_between_two_mails_before_its_lease_does(one_world: Installat
 def test_a_source_that_the_settings_no_longer_name_is_refused(one_world: Installation) -> None:
     with pytest.raises(Unknown, match="no source is named 'gone'"):
         perform(one_world.app, Job("source", "source:gone", name="gone"), one_world.clock)
+
+
+def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) -> None:
+    reader = one_world.subscribe("ada@example.net")
+    one_world.publish("graph networks")
+    folder = one_world.pages.parent / "bounces"
+    box = mailbox.Maildir(folder)
+    bounces = BounceSettings(maildir=folder)
+    app = replace(
+        one_world.app, settings=one_world.app.settings.model_copy(update={"bounces": bounces})
+    )
+    report = tick(app, one_world.clock)
+    assert (results(report)["deliver"], results(report)["bounces"]) == ("1 sent", "none")
+    assert report.held == ()
+    back = dsn(to=return_path("digest@example.org", 1, app.secret))
+    box.add(back)
+    assert results(tick(app, one_world.clock)) == {}, "a mailbox is not asked at every tick"
+    one_world.clock.now += LEASE
+    assert results(tick(app, one_world.clock)) == {"bounces": "1 suppressed"}
+    with app.sessions.reading() as session:
+        assert subscribers.read_subscriber(session, reader).state == "suspended"

@@ -24,6 +24,7 @@ PAGES: dict[str, Callable[[World], str]] = {
     "/edition/{token}": lambda world: world.path(world.read()),
     "/vote/{token}": lambda world: world.path(world.vote()),
     "/vote/{token}/undo": lambda world: world.path(world.vote()) + "/undo",
+    "/bounces": lambda _: "/bounces",
     "/healthz": lambda _: "/healthz",
     "/static/style.css": lambda _: "/static/style.css",
 }
