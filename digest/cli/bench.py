@@ -19,7 +19,7 @@ from digest.evaluation.protocol import KINDS, Part, load
 if TYPE_CHECKING:
     from digest.evaluation.ranking import Report
 
-app = typer.Typer(no_args_is_help=True, help="Measure: ranking, trending, speed.")
+app = typer.Typer(no_args_is_help=True, help="Measure: ranking, trending, speed, crashes.")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
@@ -34,7 +34,7 @@ Cache = Annotated[
 
 @app.callback()
 def bench() -> None:
-    """Measure: ranking, trending, speed."""
+    """Measure: ranking, trending, speed, crashes."""
 
 
 @app.command(epilog="Example: digest bench ranking citeulike --method digest --method random")
@@ -143,6 +143,56 @@ def embed(
 
     model = SentenceEncoder(encoder or DEFAULT)
     measured = {"encoder": model.identity, **asdict(measure_embedding(model, *_papers(texts)))}
+    print_json(measured) if as_json else facts(measured)
+
+
+@app.command(epilog="Example: digest bench crash --kills 50")
+def crash(
+    kills: Annotated[int, typer.Option(min=1, help="Workers to kill, on each database.")] = 50,
+    postgresql: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A server to make a database on; else 127.0.0.1:5432."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Other moments than last time.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Kill processes that send, at random moments, and account for every mail in the end.
+
+    On SQLite and, where there is a server, on PostgreSQL. The status is 1 where a mail was lost or
+    sent twice. Those of which nobody knows are at most as many as connections were open.
+    """
+    from digest.evaluation.crash import POSTGRESQL, measure_crashes
+    from digest.evaluation.crash import as_json as plain
+
+    with progress("Killing", 2 * kills) as step:
+        report = measure_crashes(
+            kills, postgresql=postgresql or POSTGRESQL, seed=seed, progress=step
+        )
+    for name, why in report.left_out.items():
+        note(f"{name} is left out: {why}")
+    if as_json:
+        print_json(plain(report))
+    else:
+        rows = [{"database": name, **asdict(found)} for name, found in report.databases.items()]
+        show(rows, {name.replace("_", " "): name for name in rows[0]}, as_json=False)
+    if not report.is_sound:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: digest bench delivery --messages 2000")
+def delivery(
+    messages: Annotated[int, typer.Option(min=10, help="Mails that wait to be sent.")] = 10_000,
+    as_json: AsJson = False,
+) -> None:
+    """Send made-up mails to a server on this machine, with every guarantee on.
+
+    Against the loop that one would write first (needs dkimpy), and, where Postfix is installed, its
+    smtp-source into its smtp-sink. Rates are mails a second.
+    """
+    from digest.evaluation.delivery import measure_delivery, total_of
+
+    with progress("Sending", total_of(messages)) as step:
+        measured = asdict(measure_delivery(messages, progress=step))
     print_json(measured) if as_json else facts(measured)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from digest.delivery.breaker import read_pause
+from digest.delivery.outbox import list_deliveries
 from digest.delivery.returns import return_path
 from digest.delivery.transport import Transport
 from digest.engine.app import App, open_app
@@ -25,6 +26,7 @@ from digest.store.tables import ListingRow
 
 Health = Literal["ok", "warning", "fault"]
 
+_MANY = 100
 # A clock that runs ahead of what is stored by more than this is wrong.
 CLOCK_MAY_DIFFER = timedelta(minutes=5)
 
@@ -55,7 +57,7 @@ def checkup(
         yield Finding("database", "fault", _first_line(error), fix)
         return
     try:
-        for check in (_database, _encoder, _mail, _sources, _clock):
+        for check in (_database, _encoder, _mail, _returns, _sources, _clock):
             yield from _guarded(check, app, now)
     finally:
         app.sessions.engine.dispose()
@@ -135,6 +137,25 @@ def _mail(app: App, _now: datetime) -> Iterator[Finding]:
         yield Finding("mail", "fault", f"{place}: {fault}", fix)
     else:
         yield Finding("mail", "ok", f"{place} takes mail")
+
+
+def _returns(app: App, _now: datetime) -> Iterator[Finding]:
+    if app.settings.smtp.host is None:
+        return
+    bounces, address = app.settings.bounces, app.settings.mail.returns_to
+    if not (bounces.maildir or bounces.imap_host or bounces.webhook_secret):
+        yield Finding(
+            "bounces",
+            "warning",
+            f"nobody reads the bounces and unsubscriptions that come to {address}",
+            "set [bounces] in the settings, or pipe that mailbox into digest bounces ingest -",
+        )
+    with app.sessions.reading() as session:
+        uncertain = len(list_deliveries(session, states=("uncertain",), limit=_MANY))
+    if uncertain:
+        n = f"{uncertain} or more" if uncertain == _MANY else str(uncertain)
+        said = f"{n} mails may or may not have arrived"
+        yield Finding("mail", "warning", said, "see digest deliveries uncertain")
 
 
 async def _reach(transport: Transport, envelope_sender: str) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from urllib.parse import quote, quote_plus, urlsplit
 
 from digest.editions import Edition, EditionItem, Reason, in_words
@@ -131,6 +132,8 @@ def long_date(day: date) -> str:
     return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
+# The same papers are in many mails.
+@lru_cache(4096)
 def one_line(text: str) -> str:
     """Drop what cannot be printed (controls, lone surrogates, bidi marks); fold white space."""
     if not text.isprintable():

@@ -81,6 +81,8 @@ def _templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters["wrap"] = _wrap
+    # Ours are plain values: what Jinja2 does beyond this costs more than all the escaping.
+    environment.getattr = getattr  # type: ignore[assignment]
     return environment
 
 

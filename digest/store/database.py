@@ -61,7 +61,7 @@ def open_database(url: str) -> Sessions:
     elif parsed.get_backend_name() == "postgresql":
         if find_spec("psycopg") is None:
             raise BadSettings(
-                "database: PostgreSQL needs its driver: pip install 'paperdigest[postgres]'"
+                "database: PostgreSQL needs its driver: install Digest as '.[postgres]'"
             )
         engine = create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
     else:

@@ -20,7 +20,7 @@ subscribers remove, subscribers import, subscribers export,
 profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute,
 profiles vote, profiles reset, profiles export, profiles import,
 editions preview, editions build, editions show,
-bench ranking, bench trending, bench scale, bench embed, bench crash
+bench ranking, bench trending, bench scale, bench embed, bench delivery, bench crash
 """
 COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(",")]
 

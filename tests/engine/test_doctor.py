@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from digest.delivery.breaker import pause
 from digest.engine.doctor import Finding, checkup
 from digest.papers.encoder import Encoder
 from digest.settings import Settings
@@ -90,6 +91,25 @@ def test_a_closed_smtp_port_is_a_fault(good: Settings) -> None:
     state, said = health(changed(good, smtp=smtp), "mail")
     assert state == "fault"
     assert f"127.0.0.1:{port}" in said
+
+
+def test_bounces_that_nobody_reads_are_told_once_mail_leaves(
+    good: Settings, tmp_path: Path
+) -> None:
+    assert "bounces" not in found(good)
+    leaves = changed(good, smtp={"host": "127.0.0.1", "port": 9, "security": "none"})
+    state, said = health(leaves, "bounces")
+    assert (state, "come to digest@example.org" in said) == ("warning", True)
+    for read in ({"maildir": tmp_path}, {"webhook_secret": "a secret of a relay"}):
+        assert "bounces" not in found(changed(leaves, bounces=read))
+
+
+def test_sending_that_is_paused_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:
+    with installed(tmp_path, sqlite_url) as world:
+        with world.app.sessions() as session:
+            pause(session, "535 wrong password", SEVEN)
+        state, said = health(world.app.settings, "mail")
+        assert (state, "535 wrong password" in said) == ("fault", True)
 
 
 def test_a_maildir_that_cannot_be_made_is_a_fault(good: Settings, tmp_path: Path) -> None:
