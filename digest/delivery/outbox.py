@@ -26,6 +26,8 @@ from digest.store.tables import Attempt, Delivery, DeliveryState, EditionRow, Ma
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
 
+# No row of these is held as an object that would have to be brought up to date.
+_PLAIN = {"synchronize_session": False}
 _WAITING = Delivery.state.in_(("queued", "deferred"))
 _SETTLED_BY_HAND = "settled by hand: it had arrived"
 
@@ -127,7 +129,8 @@ def begin(session: Session, owner: str, delivery_ids: Collection[int], now: date
                 Delivery.claimed_by == owner,
             )
             .values(state="in_flight", claimed_until=now + LEASE)
-            .returning(Delivery.id)
+            .returning(Delivery.id),
+            execution_options=_PLAIN,
         )
     )
 
@@ -303,7 +306,8 @@ def settle_by_hand(
 
 
 def _set(session: Session, which: ColumnElement[bool], **values: object) -> int:
-    result = session.execute(update(Delivery).where(which).values(**values))
+    change = update(Delivery).where(which).values(**values)
+    result = session.execute(change, execution_options=_PLAIN)
     return cast("CursorResult[Any]", result).rowcount
 
 

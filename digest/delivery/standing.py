@@ -49,7 +49,8 @@ def clear_points(session: Session, subscriber_ids: Collection[int], now: datetim
                 Subscriber.bounce_points > 0,
                 Subscriber.bounced_at <= now - QUIET,
             )
-            .values(bounce_points=0)
+            .values(bounce_points=0),
+            execution_options={"synchronize_session": False},
         )
 
 

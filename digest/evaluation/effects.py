@@ -22,12 +22,11 @@ from digest.evaluation.protocol import (
     mean_and_error,
     narrowed,
 )
+from digest.ranking.select import Offer, choose
 
 F32 = NDArray[np.float32]
 Kept = NDArray[np.bool_]
 Rows = list[dict[str, Any]]
-# Scores (n,), unit vectors (n, d), how many, strength 0 to 1 -> the columns to show, in order.
-Select = Callable[[NDArray[np.floating], F32, int, float], Ids]
 # Scores (n,), unit vectors (n, d), those of what was rated (r, d), columns that may be taken.
 Explore = Callable[[NDArray[np.floating], F32, F32, Ids, np.random.Generator], int]
 
@@ -35,8 +34,6 @@ Explore = Callable[[NDArray[np.floating], F32, F32, Ids, np.random.Generator], i
 FEW = ("k3", "k10")
 N_DOWN = 3
 STRENGTHS = (0.0, 0.1, 0.2, 0.3, 0.5)
-# Selection looks at so many of the best; what is below is never worth its diversity.
-POOL = 50
 # The replay: days, likes that a reader starts with, and those that must still be found.
 N_DAYS, N_START, N_TO_FIND = 6, 3, 3
 
@@ -106,7 +103,8 @@ def down_votes(played: Sequence["Played"]) -> Rows:
 def diversity(lists: Sequence["Lists"]) -> Rows:
     """What diversity costs and brings: nDCG@10 and intra-list similarity of the ten selected.
 
-    The similarity is the mean cosine between two of them, centred on the known papers.
+    They are selected as for an edition, whose strength is `ranking.select.DIVERSITY`. The
+    similarity is the mean cosine between two of them, centred on the known papers.
     """
     if not lists:
         return []
@@ -189,25 +187,27 @@ def expected_calibration_error(
     return float(sum(abs(p[b].mean() - y[b].mean()) * len(b) for b in bins if len(b)) / len(p))
 
 
-def mmr(scores: NDArray[np.floating], unit: F32, n: int, strength: float) -> Ids:
-    """Maximal marginal relevance (Carbonell, Goldstein 1998) over the POOL best.
+def selected(scores: NDArray[np.floating], unit: F32, diversity: float) -> Ids:
+    """The columns (m, DEPTH) that an edition would show of `scores` (m, n), in order, -1 for none.
 
-    Each next column has the best (1 - strength) * score, scaled to 0..1 over the pool, less
-    strength * the cosine to the nearest chosen.
+    An edition shows what has a positive score; where too few have, the worst counts as just above
+    zero, as zero is nothing special for every method.
     """
-    pool = np.argsort(-scores, kind="stable")[:POOL]
-    worth = scores[pool] - scores[pool].min()
-    worth = worth / max(float(worth.max()), 1e-12)
-    cosines = unit[pool] @ unit[pool].T
-    nearest = np.zeros(len(pool))
-    chosen: list[int] = []
-    for _ in range(min(n, len(pool))):
-        value = (1 - strength) * worth - strength * nearest
-        value[chosen] = -np.inf
-        best = int(value.argmax())
-        nearest = np.maximum(nearest, cosines[best]) if chosen else cosines[best].copy()
-        chosen.append(best)
-    return np.asarray(pool[chosen], np.int64)
+    worst = scores.min(axis=1, keepdims=True)
+    few = (scores > 0).sum(axis=1, keepdims=True) < min(DEPTH, scores.shape[1])
+    worth = np.where(few, scores - worst + 1e-6, scores).astype(np.float32)
+    places = np.full(len(worth), DEPTH)
+    offer = Offer(
+        worth,
+        momentum=np.zeros(worth.shape[1], np.float32),
+        vectors=unit,
+        free=np.ones(worth.shape, np.bool_),
+        unwanted=np.zeros(worth.shape, np.bool_),
+        n_personal=places,
+        n_all=places,
+        belongs=np.full(worth.shape, -1, np.int16),
+    )
+    return choose(offer, DEPTH, diversity=diversity).papers
 
 
 def by_chance(
@@ -252,9 +252,9 @@ def play_down_votes(method: Method, one: Round, plain: NDArray[np.floating]) -> 
     kept = _kept(fold)
     marked = {"none": _marks(plain, one)}
     places = {}
-    for which, choose in (("far", _far), ("near", _near)):
+    for which, dislike in (("far", _far), ("near", _near)):
         downs = [
-            choose(fold, kept, reader, case.likes, unit, rng)
+            dislike(fold, kept, reader, case.likes, unit, rng)
             for reader, case in zip(one.readers, one.cases, strict=True)
         ]
         told = [replace(case, dislikes=down) for case, down in zip(one.cases, downs, strict=True)]
@@ -268,15 +268,18 @@ def play_down_votes(method: Method, one: Round, plain: NDArray[np.floating]) -> 
     return Played(one.kind, np.array([case.user for case in one.cases]), marked, places)
 
 
-def play_diversity(one: Round, scores: NDArray[np.floating], select: Select | None = None) -> Lists:
+def play_diversity(one: Round, scores: NDArray[np.floating]) -> Lists:
     """The lists of a round at each strength; see `diversity`."""
-    choose = select or mmr
-    unit = _centred(one.fold, one.fold.cold)
-    lists = [
-        [_list_marks(choose(row, unit, DEPTH, strength), wanted, unit) for strength in STRENGTHS]
-        for row, wanted in zip(scores, one.wanted, strict=True)
+    unit = _unit(one.fold.embeddings[one.fold.cold])
+    centred = _centred(one.fold, one.fold.cold)
+    marked = [
+        [
+            _list_marks(row[row >= 0], wanted, centred)
+            for row, wanted in zip(selected(scores, unit, strength), one.wanted, strict=True)
+        ]
+        for strength in STRENGTHS
     ]
-    return np.array([case.user for case in one.cases]), np.array(lists)
+    return np.array([case.user for case in one.cases]), np.array(marked).swapaxes(0, 1)
 
 
 def play_calibration(method: Calibrated, one: Round) -> Stated:
@@ -421,9 +424,12 @@ class _Replay:
 
 def _centred(fold: Fold, ids: Ids) -> F32:
     moved = fold.embeddings - fold.embeddings[fold.known].mean(axis=0)
-    moved = moved[ids]
-    length = np.linalg.norm(moved, axis=1, keepdims=True)
-    return np.asarray(moved / np.maximum(length, 1e-9), np.float32)
+    return _unit(moved[ids])
+
+
+def _unit(matrix: F32) -> F32:
+    length = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(matrix / np.maximum(length, 1e-9), np.float32)
 
 
 def _marks(scores: NDArray[np.floating], one: Round) -> NDArray[np.float64]:

@@ -122,7 +122,7 @@ def _signals(
             np.stack([interest.vector for interest in interests]),
             terms_of(words, [interest.text for interest in interests]),
         )
-        points = np.concatenate([points, space.points(typed)])
+        points = np.concatenate([points, space.interests(typed)])
     rows: list[int] = []
     kinds: list[SignalKind] = []
     sizes = []

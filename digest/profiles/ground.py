@@ -40,24 +40,37 @@ class Ground:
     space: Space
     words: "TfidfVectorizer | None"
     d: int
-    _points: dict[str, Floats] = field(default_factory=dict, repr=False)
+    # By whether it is an interest's, and by hash: the same text means another point then.
+    _points: dict[tuple[bool, str], Floats] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def points(self, vectors: Mapping[str, Floats], texts: Mapping[str, str]) -> dict[str, Floats]:
-        """The points (D,) of `texts` by hash; those without a usable vector are left out."""
+        """The points (D,) of papers by hash; those without a usable vector are left out."""
+        return self._at(vectors, texts, typed=False)
+
+    def interests(
+        self, vectors: Mapping[str, Floats], texts: Mapping[str, str]
+    ) -> dict[str, Floats]:
+        """The points (D,) of what readers typed, likewise."""
+        return self._at(vectors, texts, typed=True)
+
+    def _at(
+        self, vectors: Mapping[str, Floats], texts: Mapping[str, str], *, typed: bool
+    ) -> dict[str, Floats]:
         usable = {hash_: vector for hash_, vector in vectors.items() if _usable(vector, self.d)}
-        kept = {hash_: self._points.get(hash_) for hash_ in texts}
+        kept = {hash_: self._points.get((typed, hash_)) for hash_ in texts}
         found = {hash_: point for hash_, point in kept.items() if point is not None}
         new = [hash_ for hash_ in texts if hash_ in usable and hash_ not in found]
         if new:
             matrix = np.stack([usable[hash_] for hash_ in new])
-            terms = terms_of(self.words, [texts[hash_] for hash_ in new])
-            made = dict(zip(new, self.space.points(Texts(matrix, terms)), strict=True))
+            read = Texts(matrix, terms_of(self.words, [texts[hash_] for hash_ in new]))
+            points = self.space.interests(read) if typed else self.space.points(read)
+            made = dict(zip(new, points, strict=True))
             found |= made
             with self._lock:
                 if len(self._points) + len(made) > REMEMBERED:
                     self._points.clear()
-                self._points.update(made)
+                self._points.update({(typed, hash_): point for hash_, point in made.items()})
         return {hash_: found[hash_] for hash_ in texts if hash_ in usable}
 
 

@@ -23,6 +23,10 @@ class _Told:
     text_hash: str
     at: datetime
 
+    @property
+    def key(self) -> tuple[bool, str]:
+        return self.kind == "interest", self.text_hash
+
 
 def signals_of(
     session: Session, subscriber_ids: Sequence[int], encoder: str, ground: Ground, *, now: datetime
@@ -31,11 +35,15 @@ def signals_of(
 
     What has no usable vector of `encoder` yet is left out.
     """
-    told, texts = _told(session, subscriber_ids, now)
-    points = ground.points(vectors_of(session, encoder, texts), texts)
-    place = {hash_: i for i, hash_ in enumerate(points)}
+    told, typed, texts = _told(session, subscriber_ids, now)
+    vectors = vectors_of(session, encoder, [*typed, *texts])
+    interests, papers = ground.interests(vectors, typed), ground.points(vectors, texts)
+    # An interest and a paper of one text are at two points.
+    points = {(True, hash_): point for hash_, point in interests.items()}
+    points |= {(False, hash_): point for hash_, point in papers.items()}
+    place = {key: i for i, key in enumerate(points)}
     owner = {id_: i for i, id_ in enumerate(subscriber_ids)}
-    usable = sorted((one for one in told if one.text_hash in place), key=lambda t: owner[t.owner])
+    usable = sorted((one for one in told if one.key in place), key=lambda t: owner[t.owner])
     sizes = np.bincount(
         np.array([owner[one.owner] for one in usable], np.int64), minlength=len(subscriber_ids)
     )
@@ -45,15 +53,15 @@ def signals_of(
         kinds=np.array([KINDS.index(one.kind) for one in usable], np.int8),
         refs=np.array([one.ref for one in usable], np.int64),
         ages=np.array([max((now - t.at).total_seconds() / 86400, 0.0) for t in usable], np.float32),
-        rows=np.array([place[one.text_hash] for one in usable], np.int64),
+        rows=np.array([place[one.key] for one in usable], np.int64),
         points=np.array(list(points.values()), np.float32).reshape(-1, d),
     )
 
 
 def _told(
     session: Session, subscriber_ids: Sequence[int], now: datetime
-) -> tuple[list[_Told], dict[str, str]]:
-    """What was told, and the texts of it by hash."""
+) -> tuple[list[_Told], dict[str, str], dict[str, str]]:
+    """What was told, and by hash the texts of the interests and of the papers in it."""
     interests = session.scalars(
         select(Interest)
         .where(Interest.subscriber_id.in_(subscriber_ids), Interest.created_at <= now)
@@ -73,6 +81,6 @@ def _told(
         _Told(row.subscriber_id, row.value, row.paper_id, hash_, row.at)
         for row, hash_, _, _ in votes
     ]
-    texts = {row.text_hash: row.text for row in interests}
-    texts |= {hash_: text_of(title, abstract) for _, hash_, title, abstract in votes}
-    return told, texts
+    typed = {row.text_hash: row.text for row in interests}
+    texts = {hash_: text_of(title, abstract) for _, hash_, title, abstract in votes}
+    return told, typed, texts

@@ -44,7 +44,8 @@ RUNNERS_UP = 25
 LEAST_SHARE = 0.15
 REASONS = 2
 # A paper is near a signal if this is, of what the signal says of its own point, what it says of it.
-NEAR = 0.15
+# Of what readers of CiteULike keep 56 % is so near to their interest, of other papers 7 %.
+NEAR = 0.2
 
 
 @dataclass(frozen=True, slots=True)

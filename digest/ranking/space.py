@@ -23,6 +23,12 @@ SHARPNESS = 1.5
 # full weight from the second on (RANKING.md).
 READERS = 500, 1500
 LIKED_DIMENSIONS = 128
+# How much what a text says counts against its own likes where these are of average number; a text
+# that many like is surer. Chosen on the tuning part.
+LIKED_NOISE = 1.5
+# How sharply an interest is drawn to the papers most like it: the power of the kernel that they
+# weigh. Chosen on the tuning part.
+NEAREST = 8
 # Below this part of the greatest, a component is noise.
 _LEAST = 1e-6
 _TINY = 1e-9
@@ -40,10 +46,14 @@ class _Liked:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The coordinates that a background of papers spans; `spectrum` float32 (D,), falling."""
+    """The coordinates that a background of papers spans; `spectrum` float32 (D,), falling.
+
+    `places` float32 (n, D) are the points of the background itself.
+    """
 
     mean: Floats
     background: Texts
+    places: Floats
     liked: _Liked | None
     liked_background: Floats | None
     basis: Floats
@@ -54,10 +64,28 @@ class Space:
 
         A text of which nothing is known lies at zero.
         """
+        return self._near(texts) @ self.basis
+
+    def interests(self, texts: Texts) -> Floats:
+        """Coordinates of what readers typed, float32 (n, D), as far from zero as their points.
+
+        A few words seldom lie where the papers do that are meant, so each is moved towards the
+        background papers most like it, the more the liker they are (pseudo-relevance feedback,
+        Rocchio 1971).
+        """
+        near = self._near(texts)
+        points = near @ self.basis
+        closest = np.maximum(near, 0.0)
+        closest /= np.maximum(near.max(axis=1, keepdims=True, initial=0.0), _TINY)
+        towards = _unit(closest**NEAREST @ self.places)
+        moved = points + (points * towards).sum(axis=1, keepdims=True) * towards
+        kept: Floats = _unit(moved) * np.linalg.norm(points, axis=1, keepdims=True)
+        return kept
+
+    def _near(self, texts: Texts) -> Floats:
         texts = _clean(texts, self.mean)
         liked = _liked_points(self.liked, texts)
-        kernel = _kernel(texts, liked, self.background, self.liked_background, self.liked)
-        return kernel @ self.basis
+        return _kernel(texts, liked, self.background, self.liked_background, self.liked)
 
 
 def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSIONS) -> Space:
@@ -81,8 +109,15 @@ def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSI
     # eigh leaves signs open; a fixed one keeps results the same on every machine.
     falls = -vectors.min(axis=0, initial=0.0) > vectors.max(axis=0, initial=0.0)
     signs = np.where(falls, -1.0, 1.0)
-    basis = vectors * (signs / np.sqrt(values))
-    return Space(mean, clean, liked, at, basis.astype(np.float32), values.astype(np.float32))
+    return Space(
+        mean,
+        clean,
+        places=(vectors * (signs * np.sqrt(values))).astype(np.float32),
+        liked=liked,
+        liked_background=at,
+        basis=(vectors * (signs / np.sqrt(values))).astype(np.float32),
+        spectrum=values.astype(np.float32),
+    )
 
 
 def _clean(texts: Texts, mean: Floats) -> Texts:
@@ -131,8 +166,8 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
     if weight == 0.0:
         return None
     counts = np.asarray(likes.sum(axis=1)).ravel()
-    popularity = np.asarray(likes.sum(axis=0)).ravel()
-    scaled = diags_array(counts**-0.25) @ likes @ diags_array(np.maximum(popularity, 1.0) ** -0.5)
+    popularity = np.maximum(np.asarray(likes.sum(axis=0)).ravel(), 1.0)
+    scaled = diags_array(counts**-0.25) @ likes @ diags_array(popularity**-0.5)
     n = likes.shape[1]
     gram = (scaled.T @ scaled).toarray()
     rank = min(LIKED_DIMENSIONS, n)
@@ -140,7 +175,7 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
     factors = vectors * np.sqrt(np.maximum(values, 0.0))
     texts = _clean(votes.texts, mean)
     smooth = _cosines(texts, texts).astype(np.float64)
-    smooth[np.diag_indices(n)] += 1.0
+    smooth[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
     coefficients = cho_solve(cho_factor(smooth), factors).astype(np.float32)
     fitted = _cosines(texts, texts) @ coefficients
     return _Liked(texts, coefficients, fitted.mean(axis=0), weight)

@@ -17,13 +17,13 @@ from digest.evaluation.effects import (
     down_votes,
     expected_calibration_error,
     exploration,
-    mmr,
     play_calibration,
     play_diversity,
     play_down_votes,
+    selected,
 )
 from digest.evaluation.peers import MeanEmbedding, Random
-from digest.evaluation.protocol import Case, Fold, Round, random_folds
+from digest.evaluation.protocol import DEPTH, Case, Fold, Round, random_folds
 from tests.evaluation.libraries import World
 
 
@@ -99,26 +99,28 @@ def test_down_votes_push_down_what_is_like_them(few: Round) -> None:
 
 # Diversity
 
-SCORES = st.lists(st.floats(-10, 10), min_size=1, max_size=60)
 
-
-@given(SCORES, st.integers(1, 12), st.floats(0, 1), st.integers(0, 99))
-def test_selection_takes_the_best_first_and_none_twice(
-    scores: list[float], n: int, strength: float, seed: int
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=60), st.floats(0, 0.9))
+def test_of_papers_that_are_nothing_alike_the_best_are_selected(
+    scores: list[int], strength: float
 ) -> None:
-    unit = np.random.default_rng(seed).normal(size=(len(scores), 4)).astype(np.float32)
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    chosen = mmr(np.array(scores), unit, n, strength)
-    assert len(set(chosen.tolist())) == len(chosen) == min(n, len(scores))
-    if strength < 1:
-        assert scores[chosen[0]] == max(scores)
-    plain = mmr(np.array(scores), unit, n, 0)
-    assert plain.tolist() == np.argsort(-np.array(scores), kind="stable")[:n].tolist()
+    rows, unit = np.array([scores], np.float32), np.eye(len(scores), dtype=np.float32)
+    (chosen,) = selected(rows, unit, strength)
+    chosen = chosen[chosen >= 0]
+    assert len(set(chosen.tolist())) == len(chosen)
+    assert rows[0, chosen].tolist() == sorted(scores, reverse=True)[:DEPTH]
 
 
-def test_of_two_copies_a_diverse_list_shows_one_first() -> None:
+def test_of_two_like_papers_a_diverse_list_shows_one_first() -> None:
+    unit = np.array([[1, 0], [0.9, 0.19**0.5], [0, 1]], np.float32)
+    scores = np.array([[1.0, 0.9, 0.8]], np.float32)
+    assert selected(scores, unit, 0.0)[0, :3].tolist() == [0, 1, 2]
+    assert selected(scores, unit, 0.5)[0, :3].tolist() == [0, 2, 1]
+
+
+def test_of_two_copies_a_list_shows_one() -> None:
     unit = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
-    assert mmr(np.array([1.0, 0.9, 0.5]), unit, 3, 0.5).tolist() == [0, 2, 1]
+    assert selected(np.array([[1.0, 0.9, 0.5]]), unit, 0.0)[0, :3].tolist() == [0, 2, -1]
 
 
 def test_more_diversity_means_less_alike_lists(whole: Round) -> None:

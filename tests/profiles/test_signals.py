@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from digest import votes
+from digest.papers.identity import text_of
 from digest.profiles.ground import ground_of
 from digest.profiles.interests import embed_interests, set_interest
 from digest.profiles.signals import signals_of
@@ -49,6 +50,18 @@ def test_interests_come_first_then_votes_oldest_first(sessions: Sessions) -> Non
     assert signals.refs[1:].tolist() == [papers[0], papers[1], papers[3]]
     np.testing.assert_allclose(signals.ages, [2, 1.5, 1, 0.5])
     assert np.isfinite(signals.points).all()
+
+
+def test_an_interest_and_a_paper_of_one_text_lie_at_two_points(sessions: Sessions) -> None:
+    (ada, bob), papers = people(sessions, 2), sorted(read_page(sessions).values())
+    cast(sessions, ada, papers[0], "up")
+    with sessions() as session:
+        paper = session.get_one(Paper, papers[0])
+        set_interest(session, bob, "like it", text_of(paper.title, paper.abstract), NOON)
+    signals = told(sessions, ada, bob)
+    paper_at, interest_at = signals.points[signals.rows]
+    assert not np.allclose(paper_at, interest_at)
+    assert np.linalg.norm(paper_at) == pytest.approx(np.linalg.norm(interest_at), rel=1e-3)
 
 
 def test_everybodys_signals_stand_in_the_order_that_was_asked_for(sessions: Sessions) -> None:

@@ -91,6 +91,7 @@ def test_any_texts_have_finite_points(data: st.DataObject, n: int) -> None:
     points = space.points(texts)
     assert points.shape == (n, len(space.spectrum))
     assert np.isfinite(points).all()
+    assert np.isfinite(space.interests(texts)).all()
     nothing = ~np.isfinite(texts.vectors).all(axis=1) | ~texts.vectors.any(axis=1)
     assert not points[nothing & ~terms.any(axis=1)].any()
 
@@ -110,6 +111,28 @@ def test_a_text_of_which_only_the_words_are_known_is_near_those_of_its_words() -
     lost = space.points(Texts(np.full((1, BACKGROUND.vectors.shape[1]), np.nan, np.float32), terms))
     near = (space.points(BACKGROUND) @ lost[0]).reshape(-1, TOPICS).mean(axis=0)
     assert near.argmax() == 2
+
+
+# What readers typed
+
+
+def test_an_interest_is_moved_towards_the_papers_most_like_it() -> None:
+    space = fit_space(BACKGROUND)
+    typed = make_texts([0, 1, 2, 3], 9, noise=1.5)
+    at, moved = space.points(typed), space.interests(typed)
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), np.linalg.norm(at, axis=1), rtol=1e-4)
+    nearest = (at @ space.places.T).argmax(axis=1)
+    assert ((moved * space.places[nearest]).sum(1) > (at * space.places[nearest]).sum(1)).all()
+    topics = (moved @ space.places.T).reshape(4, -1, TOPICS).mean(axis=1)
+    assert topics.argmax(axis=1).tolist() == [0, 1, 2, 3]
+
+
+def test_an_interest_of_which_nothing_is_known_stays_at_zero() -> None:
+    nothing = Texts(
+        np.zeros((1, BACKGROUND.vectors.shape[1]), np.float32), BACKGROUND.terms[:1] * 0
+    )
+    for space in (fit_space(BACKGROUND), fit_space(Texts(nothing.vectors[:0], nothing.terms[:0]))):
+        assert not space.interests(nothing).any()
 
 
 # What readers like together
