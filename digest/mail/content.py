@@ -4,7 +4,7 @@ Links that we sign arrive ready made; links and text from outside are checked he
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -132,8 +132,6 @@ def long_date(day: date) -> str:
     return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-# The same papers are in many mails.
-@lru_cache(4096)
 def one_line(text: str) -> str:
     """Drop what cannot be printed (controls, lone surrogates, bidi marks); fold white space."""
     if not text.isprintable():
@@ -194,18 +192,53 @@ def _headline(n: int, n_candidates: int) -> str:
 
 
 def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
-    title = shorten(one_line(item.title), 300) or _UNTITLED
+    title, authors, origin, summary, links = _shown(
+        item.title,
+        item.authors,
+        item.summary,
+        item.sources,
+        item.published_on,
+        item.arxiv_id,
+        item.doi,
+        item.url,
+        item.code_url,
+    )
     return MailPaper(
         title=title,
         short_title=shorten(title, 60),
         lane=item.lane,
         lane_label=LANES[item.lane],
-        authors=_authors(item.authors),
-        origin=_origin(item),
-        summary=shorten(one_line(item.summary), 600),
+        authors=authors,
+        origin=origin,
+        summary=summary,
         why=_why(item.reasons),
-        links=tuple(_paper_links(item, title)),
+        links=links,
         votes=votes and VoteLinks(*map(_our_link, (votes.up, votes.down, votes.saved))),
+    )
+
+
+@lru_cache(2048)
+def _shown(
+    title: str,
+    authors: tuple[str, ...],
+    summary: str,
+    sources: tuple[str, ...],
+    published_on: date | None,
+    arxiv_id: str | None,
+    doi: str | None,
+    url: str | None,
+    code_url: str | None,
+) -> tuple[str, str, str, str, tuple[PaperLink, ...]]:
+    """Title, authors, origin, summary and links as every mail with this paper shows them."""
+    title = shorten(one_line(title), 300) or _UNTITLED
+    if arxiv_id and not _ARXIV_ID.fullmatch(arxiv_id):
+        arxiv_id = None
+    return (
+        title,
+        _authors(authors),
+        _origin(arxiv_id, published_on, sources),
+        shorten(one_line(summary), 600),
+        tuple(_paper_links(title, arxiv_id, doi, web_link(url), web_link(code_url))),
     )
 
 
@@ -223,12 +256,11 @@ def _authors(names: Sequence[str]) -> str:
     raise AssertionError
 
 
-def _origin(item: EditionItem) -> str:
-    arxiv_id = _arxiv_id(item)
+def _origin(arxiv_id: str | None, day: date | None, sources: Sequence[str]) -> str:
     where = [f"arXiv{_NBSP}{arxiv_id}"] if arxiv_id else []
-    if day := item.published_on:
+    if day:
         where.append(_NBSP.join((str(day.day), _MONTHS[day.month - 1][:3], str(day.year))))
-    where.extend(shorten(one_line(source), 40) for source in item.sources[:3])
+    where.extend(shorten(one_line(source), 40) for source in sources[:3])
     return " · ".join(filter(None, where))
 
 
@@ -241,24 +273,18 @@ def _why(reasons: Sequence[Reason]) -> tuple[str, ...]:
     return tuple(shorten(one_line(in_words(reason)), 240) for reason in told)
 
 
-def _arxiv_id(item: EditionItem) -> str | None:
-    known = item.arxiv_id and _ARXIV_ID.fullmatch(item.arxiv_id)
-    return item.arxiv_id if known else None
-
-
-def _paper_links(item: EditionItem, title: str) -> list[PaperLink]:
-    arxiv_id = _arxiv_id(item)
-    if url := web_link(item.url):
-        links = [PaperLink("Paper", url)]
+def _paper_links(
+    title: str, arxiv_id: str | None, doi: str | None, url: str | None, code_url: str | None
+) -> Iterator[PaperLink]:
+    if url:
+        yield PaperLink("Paper", url)
     elif arxiv_id:
-        links = [PaperLink("arXiv", f"https://arxiv.org/abs/{arxiv_id}")]
-    elif item.doi and _DOI.fullmatch(item.doi):
-        links = [PaperLink("DOI", f"https://doi.org/{quote(item.doi)}")]
+        yield PaperLink("arXiv", f"https://arxiv.org/abs/{arxiv_id}")
+    elif doi and _DOI.fullmatch(doi):
+        yield PaperLink("DOI", f"https://doi.org/{quote(doi)}")
     else:
-        query = quote_plus(title)
-        links = [PaperLink("Search", f"https://scholar.google.com/scholar?q={query}")]
+        yield PaperLink("Search", f"https://scholar.google.com/scholar?q={quote_plus(title)}")
     if arxiv_id:
-        links.append(PaperLink("PDF", f"https://arxiv.org/pdf/{arxiv_id}"))
-    if code_url := web_link(item.code_url):
-        links.append(PaperLink("Code", code_url))
-    return links
+        yield PaperLink("PDF", f"https://arxiv.org/pdf/{arxiv_id}")
+    if code_url:
+        yield PaperLink("Code", code_url)

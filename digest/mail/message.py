@@ -35,9 +35,13 @@ _MESSAGE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9.-]{
 _MAILTO = re.compile(r"mailto:[!-;=?-~]{3,900}")
 _FEEDBACK_ID = re.compile(r"[!-~]{1,300}")
 # Servers on the way change these: blanks at a line's end, and what marks a mail in a mailbox.
-_AT_RISK = (b" \r", b"\t\r", b"\nFrom ")
+_AT_RISK = (b" \n", b"\t\n", b"\nFrom ")
 _LONGEST_LINE = 998  # RFC 5321, 4.5.3.1.6: octets, without CRLF
 _CONTROLS = bytes(c for c in (*range(0x20), 0x7F) if c not in b"\t\n")
+# The same as references, and those to lone surrogates.
+_NO_REFERENCES = re.compile(
+    rb"&#(?:12[89]|1[34]\d|15\d|5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]);"
+)
 _MORE_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 
 
@@ -115,15 +119,20 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
         "MIME-Version: 1.0",
         f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"',
         "",
-        *_part(boundary, "plain", rendered.text),
-        *_part(boundary, "html", rendered.html),
-        f"--{boundary}--",
         "",
     ]
+    raw = b"".join(
+        (
+            "\r\n".join(lines).encode(),
+            _part(boundary, "plain", rendered.text),
+            _part(boundary, "html", rendered.html),
+            f"--{boundary}--\r\n".encode(),
+        )
+    )
     return WireMessage(
         envelope_sender=envelope_sender,
         recipient=recipient,
-        raw="\r\n".join(lines).encode(),
+        raw=raw,
         message_id=message_id,
         smtputf8=not f"{envelope_sender}{sender}{recipient}{reply_to}".isascii(),
     )
@@ -229,33 +238,39 @@ def _fold(header: str, words: Iterable[str]) -> str:
     return "\r\n".join(lines)
 
 
-def _part(boundary: str, subtype: str, text: str) -> tuple[str, ...]:
+def _part(boundary: str, subtype: str, text: str) -> bytes:
     encoding, body = _encoded(text, is_html=subtype == "html")
-    return (
-        f"--{boundary}",
-        f"Content-Type: text/{subtype}; charset=utf-8",
-        f"Content-Transfer-Encoding: {encoding}",
-        "",
-        body,
+    head = (
+        f"--{boundary}\r\n"
+        f"Content-Type: text/{subtype}; charset=utf-8\r\n"
+        f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
+    return head.encode() + body + b"\r\n"
 
 
-def _encoded(text: str, *, is_html: bool) -> tuple[str, str]:
+def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
     """The part as it stands where every server leaves it alone, else quoted-printable."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    shown = text.encode(errors="ignore").translate(None, _CONTROLS)
-    shown = _MORE_CONTROLS.sub(b"", shown)
-    if is_html and not shown.isascii():
-        shown = shown.decode().encode("ascii", "xmlcharrefreplace")
-    lines = (shown.rstrip(b"\n") + b"\n").replace(b"\n", b"\r\n")
-    if shown.isascii() and not _is_at_risk(lines):
-        return "7bit", lines.decode("ascii")
+    if is_html:
+        # Escaped text has no reference of its own, so all of these are ours.
+        shown = _NO_REFERENCES.sub(b"", text.encode("ascii", "xmlcharrefreplace"))
+    else:
+        shown = _MORE_CONTROLS.sub(b"", text.encode(errors="ignore"))
+    shown = shown.translate(None, _CONTROLS).rstrip(b"\n") + b"\n"
+    lines = shown.replace(b"\n", b"\r\n")
+    if not _is_at_risk(shown):
+        return "7bit", lines
     # The encoder folds with the line end that it meets first, so there must be one.
     encoded = b"\n" + b2a_qp(lines, istext=True)
-    return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:].decode("ascii")
+    return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:]
 
 
-def _is_at_risk(lines: bytes) -> bool:
-    longest = max(map(len, lines.split(b"\r\n")))
-    return longest > _LONGEST_LINE or any(mark in b"\n" + lines for mark in _AT_RISK)
+def _is_at_risk(shown: bytes) -> bool:
+    """Whether a server on the way may change these lines."""
+    return (
+        not shown.isascii()
+        or any(mark in shown for mark in _AT_RISK)
+        or shown.startswith(b"From ")
+        or max(map(len, shown.split(b"\n"))) > _LONGEST_LINE
+    )

@@ -1,8 +1,9 @@
 """What a mail says to what it looks like: a subject, a text part and an HTML part."""
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import jinja2
@@ -81,9 +82,17 @@ def _templates() -> jinja2.Environment:
         auto_reload=False,
     )
     environment.filters["wrap"] = _wrap
+    environment.globals["kept"] = _kept
     # Ours are plain values: what Jinja2 does beyond this costs more than all the escaping.
     environment.getattr = getattr  # type: ignore[assignment]
     return environment
+
+
+@lru_cache(4096)
+def _kept(template: str, part: str, *values: Hashable) -> str:
+    """A part of a template, without the line end: the same papers are in many mails."""
+    made: str = getattr(_templates().get_template(template).module, part)(*values)
+    return made.removesuffix("\n")
 
 
 def _wrap(text: str, indent: int = 0) -> str:
