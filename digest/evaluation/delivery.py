@@ -45,7 +45,7 @@ from digest.store import migrate, open_database
 from digest.store.tables import Delivery
 
 NOW = datetime(2026, 3, 2, 7, tzinfo=UTC)
-CONNECTIONS, CONNECTIONS_FAR = 8, 32
+CONNECTIONS, CONNECTIONS_FAR = 16, 32
 # Mails of the slower measurements: enough for some seconds.
 PLAIN, FAR = 300, 2000
 
