@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_of
+from digest.papers.ingest import is_news
 from digest.papers.momentum import Momentum, momenta
 from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
@@ -104,10 +105,11 @@ def _ready(since: datetime, now: datetime) -> Select[Any]:
     """Papers that became ready, or were on a page again, after `since` and up to `now`."""
     listed = (
         select(ListingRow.paper_id, func.max(ListingRow.seen_at).label("at"))
-        .where(ListingRow.seen_at > since, ListingRow.seen_at <= now)
+        .where(ListingRow.seen_at > since, ListingRow.seen_at <= now, is_news())
         .group_by(ListingRow.paper_id)
         .subquery()
     )
+    was_news = exists().where(ListingRow.paper_id == Paper.id, is_news())
     return (
         select(
             Paper.id,
@@ -118,7 +120,10 @@ def _ready(since: datetime, now: datetime) -> Select[Any]:
             listed.c.at.label("listed_at"),
         )
         .outerjoin(listed, listed.c.paper_id == Paper.id)
-        .where(Paper.ready_at <= now, (Paper.ready_at > since) | listed.c.at.is_not(None))
+        .where(
+            Paper.ready_at <= now,
+            listed.c.at.is_not(None) | (Paper.ready_at > since) & was_news,
+        )
         .order_by(Paper.id)
     )
 

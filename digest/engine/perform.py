@@ -13,7 +13,7 @@ from digest.errors import Unknown
 from digest.papers.collect import collect
 from digest.papers.embedding import embed_pending
 from digest.profiles.interests import embed_interests
-from digest.subscribers import expire_pending, wake
+from digest.subscribers import expire_pending, replan, wake
 from digest.subscribers.returns import take_in_mailboxes
 
 # Papers between two looks at what else is due.
@@ -53,6 +53,7 @@ def housekeep(app: App, now: datetime) -> None:
     """Settle what time or a crash left behind; cheap, and done at the start of every tick."""
     with app.sessions() as session:
         wake(session, now)
+        replan(session, now)
         expire_pending(session, now)
         sweep(session, now)
 

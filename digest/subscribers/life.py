@@ -35,6 +35,7 @@ CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
 
 _A_DAY = timedelta(days=1)
 _TIME_TO_CONFIRM = timedelta(days=7)
+_LONGEST_RHYTHM = timedelta(days=8)
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability")
 
@@ -173,6 +174,17 @@ def wake(session: Session, now: datetime) -> int:
     over = update(Subscriber).where(Subscriber.state == "paused", Subscriber.next_due_at <= now)
     result = session.execute(over.values(state="active", paused_until=None))
     return cast("CursorResult[Any]", result).rowcount
+
+
+def replan(session: Session, now: datetime) -> int:
+    """Set anew what no rhythm has: a date that a clock gone far ahead has left behind."""
+    query = select(Subscriber).where(
+        Subscriber.state == "active", Subscriber.next_due_at > now + _LONGEST_RHYTHM
+    )
+    rows = session.scalars(query).all()
+    for row in rows:
+        row.next_due_at = _next_due(row, now)
+    return len(rows)
 
 
 def change(

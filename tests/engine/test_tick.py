@@ -205,3 +205,18 @@ def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) 
     assert results(tick(app, one_world.clock)) == {"bounces": "1 suppressed"}
     with app.sessions.reading() as session:
         assert subscribers.read_subscriber(session, reader).state == "suspended"
+
+
+def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation) -> None:
+    one_world.subscribe()
+    one_world.publish("graph networks")
+    one_world.tick()
+    one_world.clock.now += 27 * DAY
+    one_world.publish("protein folding")
+    one_world.tick()
+    one_world.clock.now -= 26 * DAY + timedelta(hours=1)
+    one_world.tick()
+    one_world.clock.now += timedelta(hours=1)
+    one_world.publish("robot grasping")
+    one_world.tick()
+    assert one_world.mails() == [("edition", "sent")] * 3
