@@ -34,8 +34,6 @@ _PLAIN_ADDRESS = re.compile(
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9.-]{1,255}")
 _MAILTO = re.compile(r"mailto:[!-;=?-~]{3,900}")
 _FEEDBACK_ID = re.compile(r"[!-~]{1,300}")
-# Servers on the way change these: blanks at a line's end, and what marks a mail in a mailbox.
-_AT_RISK = (b" \n", b"\t\n", b"\nFrom ")
 _LONGEST_LINE = 998  # RFC 5321, 4.5.3.1.6: octets, without CRLF
 _CONTROLS = bytes(c for c in (*range(0x20), 0x7F) if c not in b"\t\n")
 # The same as references, and those to lone surrogates.
@@ -267,10 +265,14 @@ def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
 
 
 def _is_at_risk(shown: bytes) -> bool:
-    """Whether a server on the way may change these lines."""
+    """Whether a server on the way may change these lines: blanks at their ends, long ones, and
+    what marks a mail in a mailbox.
+    """
+    lines = shown.split(b"\n")
     return (
         not shown.isascii()
-        or any(mark in shown for mark in _AT_RISK)
+        or max(map(len, lines)) > _LONGEST_LINE
+        or b"\n".join(map(bytes.rstrip, lines)) != shown
+        or b"\nFrom " in shown
         or shown.startswith(b"From ")
-        or max(map(len, shown.split(b"\n"))) > _LONGEST_LINE
     )
