@@ -71,6 +71,11 @@ class Deferred(DigestError):
 class SourceUnreachable(Deferred):
     """A source did not answer, or not with a page."""
 
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        """Give the seconds after which a busy source wants to be asked again."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
 
 class ServiceUnreachable(Deferred):
     """A database, broker or mail server did not answer."""

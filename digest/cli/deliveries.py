@@ -22,7 +22,6 @@ from digest.store.tables import DeliveryState
 from digest.subscribers import find
 
 _STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
-_UNCERTAIN: tuple[DeliveryState, ...] = ("uncertain",)
 
 app = typer.Typer(no_args_is_help=True, help="The mails, and what became of them.")
 
@@ -64,7 +63,7 @@ def uncertain(ctx: typer.Context, limit: Limit = LIMIT, as_json: Json = False) -
     The server's log knows them by their Message-ID. Then: digest deliveries settle.
     """
     with opened(ctx) as digest, digest.sessions.reading() as session:
-        rows = list_deliveries(session, states=_UNCERTAIN, limit=one_more(limit))
+        rows = list_deliveries(session, states=["uncertain"], limit=one_more(limit))
     show(rows, _COLUMNS, as_json=as_json, limit=limit, empty="No mail is uncertain.")
 
 
@@ -84,7 +83,7 @@ def settle(
     if bool(ids) == every:
         raise BadInput("settle: name mails by their numbers, or say --all")
     with opened(ctx) as digest, digest.sessions() as session:
-        found = ids or [row.id for row in list_deliveries(session, states=_UNCERTAIN)]
+        found = ids or [row.id for row in list_deliveries(session, states=["uncertain"])]
         for id_ in found:
             settle_by_hand(session, id_, "sent" if sent else "resend", now())
     done = "settled as sent" if sent else "due again: digest deliver sends them"

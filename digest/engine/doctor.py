@@ -151,7 +151,7 @@ def _returns(app: App, _now: datetime) -> Iterator[Finding]:
             "set [bounces] in the settings, or pipe that mailbox into digest bounces ingest -",
         )
     with app.sessions.reading() as session:
-        uncertain = len(list_deliveries(session, states=("uncertain",), limit=_MANY))
+        uncertain = len(list_deliveries(session, states=["uncertain"], limit=_MANY))
     if uncertain:
         n = f"{uncertain} or more" if uncertain == _MANY else str(uncertain)
         said = f"{n} mails may or may not have arrived"

@@ -265,9 +265,7 @@ def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
 
 
 def _is_at_risk(shown: bytes) -> bool:
-    """Whether a server on the way may change these lines: blanks at their ends, long ones, and
-    what marks a mail in a mailbox.
-    """
+    """Whether a server may change lines: for blanks at the end, their length, a mailbox's mark."""
     lines = shown.split(b"\n")
     return (
         not shown.isascii()

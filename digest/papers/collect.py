@@ -1,10 +1,11 @@
 """Running a source: its pages are fetched or found, read, and stored; how it went is kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from time import sleep
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -13,13 +14,18 @@ from sqlalchemy.orm import Session
 from digest.errors import SourceUnreachable, UnreadablePage
 from digest.papers.ingest import IngestReport, ingest_page, read_before
 from digest.settings import SourceSettings
-from digest.sources import MAX_PAGE_BYTES, find_reader
+from digest.sources import MAX_PAGE_BYTES, Paged, find_reader
 from digest.sources.fetch import fetch
 from digest.store import Sessions, insert
 from digest.store.tables import SourceState, Verdict
 
 # A source whose newest page is older than this has probably stopped.
 STALE = timedelta(days=4)
+# How many pages one run reads of a source that goes on and on.
+MOST_PAGES = 50
+# How often a busy source is asked in all, and the seconds that we are ready to wait in between.
+TRIES = 3
+LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +65,50 @@ class SourceView:
 def due_sources(
     session: Session, sources: Sequence[SourceSettings], now: datetime
 ) -> list[SourceSettings]:
-    """The sources with an hour behind them since they last answered; a new one at once."""
+    """The sources with an hour behind them since they last answered; a new one at once.
+
+    So is one that has answered in the future, when a clock was wrong.
+    """
     read_at = {row.name: row.last_read_at for row in session.scalars(select(SourceState))}
     return [
         source
         for source in sources
-        if (last := read_at.get(source.name)) is None or _last_hour(source, now) > last
+        if (last := read_at.get(source.name)) is None
+        or last > now
+        or _last_hour(source, now) > last
     ]
 
 
 def collect(
-    sessions: Sessions, source: SourceSettings, *, contact: str, at: datetime
+    sessions: Sessions,
+    source: SourceSettings,
+    *,
+    contact: str,
+    at: datetime,
+    allowed: Collection[str] = (),
+    wait: Callable[[float], None] = sleep,
 ) -> SourceReport:
     """Run a source once: a bad page is told of and stops no other.
 
-    `contact` goes into the User-Agent. Raises SourceUnreachable, after noting it.
+    `contact` goes into the User-Agent; `allowed` are hosts of our own, as `fetch` takes them;
+    `wait` passes the seconds between two requests. Raises SourceUnreachable where nothing came,
+    after noting it.
     """
-    pages, problems = [], []
+    pages: list[IngestReport] = []
+    problems: list[str] = []
     try:
-        for label, read in _contents(source, contact):
+        for label, read in _contents(
+            source, partial(fetch, contact=contact, allowed=allowed), wait
+        ):
             try:
                 pages.append(ingest_bytes(sessions, source.name, read(), at=at))
             except UnreadablePage as error:
                 problems.append(f"{label}: {error}")
     except SourceUnreachable as error:
-        _note(sessions, SourceReport(source.name, "unreachable", (), (str(error),)), at)
-        raise
+        if not pages:
+            _note(sessions, SourceReport(source.name, "unreachable", (), (str(error),)), at)
+            raise
+        problems.append(str(error))
     report = SourceReport(source.name, _verdict(pages, problems, at), tuple(pages), tuple(problems))
     _note(sessions, report, at)
     return report
@@ -138,14 +162,53 @@ def files_of(path: Path) -> list[Path]:
     return files
 
 
-def _contents(source: SourceSettings, contact: str) -> Iterator[tuple[str, Callable[[], bytes]]]:
+def _contents(
+    source: SourceSettings, get: Callable[[str], bytes], wait: Callable[[float], None]
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """The name of each page, and what reads it."""
     if source.path is None:
-        url = str(source.url)
-        yield url, lambda: fetch(url, contact=contact)
+        yield from _pages_from(str(source.url), get, wait)
         return
     for file in files_of(source.path):
         yield file.name, partial(_read, file)
+
+
+def _pages_from(
+    url: str, get: Callable[[str], bytes], wait: Callable[[float], None]
+) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The page at `url` and those on which it goes on, in the source's own time."""
+    for _ in range(MOST_PAGES):
+        page = _patiently(get, url, wait)
+        yield url, partial(bytes, page)
+        following = _following(page, url)
+        if following is None:
+            return
+        url, pause = following
+        wait(pause)
+    raise SourceUnreachable(f"{url} was left: no source is read for more than {MOST_PAGES} pages")
+
+
+def _following(page: bytes, url: str) -> tuple[str, float] | None:
+    """The address on which a page goes on, and how long to wait before; None after the last."""
+    try:
+        reader = find_reader(page)
+    except UnreadablePage:
+        return None
+    if isinstance(reader, Paged) and (following := reader.next_url(page, url)):
+        return following, reader.pause
+    return None
+
+
+def _patiently(get: Callable[[str], bytes], url: str, wait: Callable[[float], None]) -> bytes:
+    """Get a page, asking a busy source again when it wants to be asked, a few times."""
+    for _ in range(TRIES - 1):
+        try:
+            return get(url)
+        except SourceUnreachable as error:
+            if error.retry_after is None or error.retry_after > LONGEST_WAIT:
+                raise
+            wait(max(1.0, error.retry_after))
+    return get(url)
 
 
 def _read(file: Path) -> bytes:
@@ -160,7 +223,8 @@ def _read(file: Path) -> bytes:
 def _verdict(pages: Sequence[IngestReport], problems: Sequence[str], at: datetime) -> Verdict:
     if problems:
         return "partial" if pages else "unreadable"
-    if not all(page.known for page in pages):
+    # A feed without papers is another one every day: that is a weekend, and no news.
+    if any(page.n_listings and not page.known for page in pages):
         return "fresh"
     dates = [page.page_date for page in pages if page.page_date]
     return "stale" if dates and at.date() - max(dates) > STALE else "quiet"

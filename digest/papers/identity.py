@@ -15,7 +15,7 @@ _ARXIV = re.compile(
 )
 _DOI = re.compile(r"(10\.\d{4,9}/[!-~]{1,300})$", re.ASCII)
 # bioRxiv and medRxiv put the version behind the DOI.
-_DOI_VERSION = re.compile(r"^(10\.1101/\d[\d.]*)v\d.*$", re.ASCII)
+_DOI_VERSION = re.compile(r"^(10\.(?:1101|64898)/\d[\d.]*)v\d.*$", re.ASCII)
 # What a database can hold in an index on every platform.
 _LONGEST_KEY = 200
 # Two abstracts of one work, the other being a later version, seldom share less than this.

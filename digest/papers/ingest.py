@@ -8,7 +8,7 @@ from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.clean import one_line, plain, readable
@@ -17,6 +17,8 @@ from digest.sources.listing import Listing, Reader
 from digest.store import Sessions, insert, one_writer
 from digest.store.tables import ListingRow, Page, Paper, PaperKey
 
+# What a listing's facts say where it is of a later version; it makes no paper new.
+_NO_NEWS = {"is_news": False}
 _ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
 
 
@@ -63,6 +65,22 @@ def ingest_page(
     return IngestReport(source, reader.name, page_date, len(listings), n_new)
 
 
+def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int, bool]:
+    """The number of the paper that a listing points to, and whether nobody had seen it.
+
+    It is stored without the appearance: a paper that nobody has listed is news to nobody.
+    """
+    one_writer(session, PaperKey)
+    paper, is_new = _resolve(session, listing, at)
+    return paper.id, is_new
+
+
+def is_news() -> ColumnElement[bool]:
+    """Of a `ListingRow`: the page told of a new paper, and not of a later version of one."""
+    said: ColumnElement[bool] = ListingRow.facts["is_news"].as_boolean()
+    return said.is_not(False)
+
+
 def read_before(session: Session, source: str, page: bytes) -> IngestReport | None:
     """What came of these very bytes when they were read; None where they never were."""
     row = session.execute(
@@ -98,7 +116,7 @@ def _store_listings(
                 "position": listing.position,
                 "upvotes": listing.upvotes,
                 "title": plain(listing.title),
-                "facts": _storable(dict(listing.facts)),
+                "facts": _storable({**listing.facts, **({} if listing.is_news else _NO_NEWS)}),
             },
         )
     if rows:

@@ -34,6 +34,7 @@ _SPACE = re.compile(r"\\[,;:>/ ]|\\\\(?!\w)|\\(?=\s|$)|~(?=\\)|(?<=[A-Za-z.,)\]}
 _TIE = re.compile(r"[\s~]+(?=\\(?:footnote|cite[a-z]{0,9})\s?\{)")
 _ACCENT = re.compile(
     r"\\([\"'`^~=.])\s*(?:\{\s*\\?([A-Za-z])\s*\}|\\?([A-Za-z]))|\\([uvHcdbkr])\s*\{\s*\\?([A-Za-z])\s*\}"
+    r"|(?<=[A-Za-z{])\\([uvHckr])\s+([A-Za-z])"
 )
 _ACCENTS = dict(
     zip(
@@ -42,6 +43,15 @@ _ACCENTS = dict(
         strict=True,
     )
 )
+_LETTERS = {
+    "o": "ø", "O": "Ø", "l": "ł", "L": "Ł", "i": "\u0131", "j": "ȷ", "ss": "ß", "ae": "æ",
+    "AE": "Æ", "oe": "œ", "OE": "Œ", "aa": "å", "AA": "Å", "dh": "ð", "DH": "Ð", "th": "þ",
+    "TH": "Þ", "dj": "đ", "DJ": "Đ", "ng": "ŋ", "NG": "Ŋ",
+}  # fmt: skip
+_LETTER = re.compile(
+    r"\{{\\({0})\s*\}}|\\({0})(?:\s*\{{\}}|\s+(?=[a-z])|(?![A-Za-z]))".format("|".join(_LETTERS))
+)
+_ALONE = re.compile(r"\{\\([A-Za-z]+)\s*\}")
 _HATS = {
     "hat": "\u0302", "widehat": "\u0302", "bar": "\u0304", "overline": "\u0304", "vec": "\u20d7",
     "tilde": "\u0303", "widetilde": "\u0303", "dot": "\u0307", "ddot": "\u0308",
@@ -67,7 +77,8 @@ _DROPPED = {
 _SAID = {
     "eg": "e.g.", "ie": "i.e.", "etal": "et al.", "implies": "⇒", "iff": "⇔", "colon": ":",
     "degree": "°", "copyright": "©", "checkmark": "✓", "ne": "≠", "lbrack": "[", "rbrack": "]",
-    "quad": " ", "qquad": " ", "textbackslash": "",
+    "quad": " ", "qquad": " ", "textbackslash": "", "textgreater": ">", "textless": "<",
+    "textquotesingle": "'",
 }  # fmt: skip
 _SUPER = str.maketrans(
     "0123456789+-=()abcdefghijklmnoprstuvwxyzT*",
@@ -120,6 +131,9 @@ def _spelled(latex: str, *, math: bool) -> str:
     latex = _STYLED.sub(r"\1", latex)
     latex = _SPACE.sub(" ", _THIN.sub("", _TIE.sub("", _UNSEEN.sub("", latex))))
     latex = _ACCENT.sub(_accented, latex)
+    if not math:
+        latex = _LETTER.sub(lambda match: _LETTERS[match[1] or match[2]], latex)
+        latex = _ALONE.sub(lambda match: _said(match[1]) or match[0], latex)
     script = _SCRIPT if math else _BRACED_SCRIPT
 
     def opened(group: re.Match[str]) -> str:
@@ -142,7 +156,7 @@ def _spelled(latex: str, *, math: bool) -> str:
 
 
 def _accented(match: re.Match[str]) -> str:
-    accent, letter = match[1] or match[4], match[2] or match[3] or match[5]
+    accent, letter = filter(None, match.groups())
     return unicodedata.normalize("NFC", letter + _ACCENTS[accent])
 
 

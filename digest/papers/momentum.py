@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
+from digest.papers.ingest import is_news
 from digest.ranking.momentum import Floats, Standing, above_page, momentum, records
 from digest.store.tables import ListingRow, Paper, VoteRow
 
@@ -261,8 +262,8 @@ def _votes(session: Session, now: datetime) -> tuple[dict[int, int], dict[int, i
     return ups, downs
 
 
-def _seen(since: datetime, until: datetime) -> tuple[Any, Any]:
-    return ListingRow.seen_at > since, ListingRow.seen_at <= until
+def _seen(since: datetime, until: datetime) -> tuple[Any, ...]:
+    return ListingRow.seen_at > since, ListingRow.seen_at <= until, is_news()
 
 
 def _count(fact: Any) -> float | None:

@@ -59,7 +59,9 @@ some_text = any_text | latex_like | st.lists(latex_like).map(" ".join)
         (r"It works~\cite{one,two}.\footnote{Not here.}", "It works."),
         (r"open work.\footnote{Code is at \url{x}, and", "open work."),
         (r"We present \BenchName, an \eg benchmark", "We present BenchName, an e.g. benchmark"),
-        (r"M\"uller, G\"{o}del, Erd\H{o}s, \v{S}koda, \O re", "Müller, Gödel, Erdős, Škoda, Ø re"),
+        (r"S{\o}ren Gro{\ss}e, Ho{\v s}ek, Fran\c cois", "Søren Große, Hošek, François"),
+        (r"{\L}ukasz {\DJ}or{\dj}evi{\'c} p{\textless}5", "Łukasz Đorđević p<5"),
+        (r"M\"uller, G\"{o}del, Erd\H{o}s, \v{S}koda, \O re", "Müller, Gödel, Erdős, Škoda, Øre"),
         (r"\begin{itemize} \item one \item two \end{itemize}", "one two"),
         # entities, tags, quotes, dashes
         ("R&amp;D, x &lt; 5, caf&#233;, AT&T &copy 1", "R&D, x < 5, café, AT&T &copy 1"),
