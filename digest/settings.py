@@ -192,7 +192,7 @@ class DkimSettings(_Part):
 
 
 class BounceSettings(_Part):
-    """Where what comes back is read: a Maildir, a mailbox that is reached by IMAP over TLS, or both.
+    """Where what comes back is read: a Maildir, a mailbox reached by IMAP over TLS, or both.
 
     A relay may post bounces to /bounces instead, with `webhook_secret` as its password.
     """

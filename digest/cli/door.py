@@ -144,12 +144,18 @@ def print_json(value: object) -> None:
     print(text.encode("utf-8", "backslashreplace").decode())
 
 
+def read_bytes(file: Path) -> bytes:
+    """The bytes of a file that a command names. Raises BadInput."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"cannot read {file}: {error.strerror}") from None
+
+
 def read_text(file: Path) -> str:
     """The text of a file that a command names. Raises BadInput."""
     try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"cannot read {file}: {error.strerror}") from None
+        return read_bytes(file).decode("utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{file} is not UTF-8: byte {error.start} is not text") from None
 

@@ -17,7 +17,7 @@ from digest.cli.door import (
     now,
     opened,
     print_json,
-    read_text,
+    read_bytes,
     say,
     show,
     status,
@@ -25,7 +25,7 @@ from digest.cli.door import (
 from digest.errors import BadInput
 from digest.papers.catalog import find_paper
 from digest.profiles import mutes
-from digest.profiles.exchange import export_profile, import_profile, reset_profile
+from digest.profiles.exchange import export_profile, reset_profile
 from digest.profiles.interests import (
     embed_interests,
     interests_of,
@@ -34,6 +34,7 @@ from digest.profiles.interests import (
 )
 from digest.profiles.learned import RECENT, learned
 from digest.profiles.mutes import MuteView
+from digest.profiles.seeds import MOST_SEEDS, import_file, like_author
 from digest.store.tables import MuteKind, VoteValue
 from digest.subscribers import find
 
@@ -210,18 +211,41 @@ def export(ctx: typer.Context, address: Address) -> None:
         print_json(export_profile(session, find(session, address).id))
 
 
-@app.command("import", epilog="Example: digest profiles import ada@example.org ada.json")
+@app.command(
+    "import",
+    epilog="Examples: digest profiles import ada@example.org library.bib; "
+    "digest profiles import ada@example.org --author 'Ada Lovelace'",
+)
 def import_(
     ctx: typer.Context,
     address: Address,
-    file: Annotated[Path, typer.Argument(help="What profiles export printed.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="BibTeX, Zotero RDF or CSV, JSON lines, OPML, a list of arXiv ids or DOIs, "
+            "or what profiles export printed."
+        ),
+    ] = None,
+    author: Annotated[str, typer.Option(help="Like what is stored of this author.")] = "",
 ) -> None:
-    """Add what a file holds; votes on papers not stored here are told of."""
-    text = read_text(file)
-    with opened(ctx) as digest, digest.sessions() as session:
-        who = find(session, address)
-        report = import_profile(session, who.id, text, now=now())
+    """Start a profile: like the papers of a file or an author, or add what an export holds.
+
+    Votes that were cast before stay. What is not stored here and has no title is told of.
+    """
+    if (file is None) == (not author):
+        raise BadInput("nothing to import: give either a FILE or --author")
+    with opened(ctx) as digest:
+        with digest.sessions.reading() as session:
+            who = find(session, address)
+        if file is None:
+            with digest.sessions() as session:
+                report = like_author(session, who.id, author, now=now())
+        else:
+            report = import_file(digest.sessions, who.id, read_bytes(file), now=now())
     counts = f"{report.interests} interests, {report.votes} votes, {report.mutes} mutes"
-    say(f"{who.address}: {counts}")
+    new = f"; {report.votes - report.new_papers} of the papers were known here"
+    say(f"{who.address}: {counts}{new if report.new_papers else ''}")
+    if report.left_out:
+        note(f"Only the newest {MOST_SEEDS:,} papers count; {report.left_out:,} are left out.")
     for title in report.unknown:
         note(f"Not stored here: {title}")

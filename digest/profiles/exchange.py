@@ -49,12 +49,18 @@ class _File(_Part):
 
 @dataclass(frozen=True, slots=True)
 class ProfileImport:
-    """What an import took on; `unknown` are the titles of papers that are not stored here."""
+    """What an import took on; `unknown` are the names of papers that are not stored here.
+
+    Of the votes, `new_papers` are on papers that were not stored here before. `left_out` is what
+    was too much.
+    """
 
     interests: int
     votes: int
     mutes: int
     unknown: tuple[str, ...]
+    new_papers: int = 0
+    left_out: int = 0
 
 
 def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:

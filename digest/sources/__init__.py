@@ -1,14 +1,40 @@
 """Sources: where papers come from. Each reader turns the bytes of one format into listings."""
 
 from digest.errors import UnreadablePage
+from digest.sources.arxiv_api import ArxivApi
+from digest.sources.arxiv_days import ArxivDays
+from digest.sources.arxiv_feed import ArxivFeed
+from digest.sources.arxiv_oai import ArxivOai
+from digest.sources.bibtex import BibTex
+from digest.sources.biorxiv import Biorxiv
+from digest.sources.csv_file import CsvFile
+from digest.sources.feed import Feed
 from digest.sources.hf_daily import HuggingFaceDaily
-from digest.sources.listing import Listing, Reader
+from digest.sources.hf_page import HuggingFacePage
+from digest.sources.json_lines import JsonLines
+from digest.sources.listing import Listing, Paged, Reader
 from digest.sources.trending_page import TrendingPage
+from digest.sources.zotero_rdf import ZoteroRdf
 
 MAX_PAGE_BYTES = 10_000_000
 
-# Asked in this order; the saved page is plain text, which nearly anything is, so it comes last.
-READERS: tuple[Reader, ...] = (HuggingFaceDaily(), TrendingPage())
+# Asked in this order: a format of one site before a general one. The saved page is plain text,
+# which nearly anything is, so it comes last.
+READERS: tuple[Reader, ...] = (
+    HuggingFaceDaily(),
+    HuggingFacePage(),
+    ArxivFeed(),
+    ArxivApi(),
+    ArxivOai(),
+    ArxivDays(),
+    Biorxiv(),
+    ZoteroRdf(),
+    Feed(),
+    JsonLines(),
+    BibTex(),
+    CsvFile(),
+    TrendingPage(),
+)
 
 
 def find_reader(page: bytes) -> Reader:
@@ -26,4 +52,4 @@ def find_reader(page: bytes) -> Reader:
     return READERS[-1]
 
 
-__all__ = ["READERS", "Listing", "Reader", "find_reader"]
+__all__ = ["READERS", "Listing", "Paged", "Reader", "find_reader"]

@@ -1,9 +1,11 @@
 """The one guarded way out: https and http, to public addresses alone, small and soon over."""
 
+import re
 import socket
 import ssl
 import zlib
 from collections.abc import Collection
+from email.utils import parsedate_to_datetime
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from time import monotonic
 from typing import Any
@@ -17,6 +19,8 @@ from digest.errors import SourceUnreachable
 MAX_BYTES = 10_000_000
 MAX_SECONDS = 30.0
 MAX_REDIRECTS = 5
+# When to ask a busy server again that does not say.
+RETRY_AFTER = 10.0
 
 # Addresses that lead through a tunnel or translator to the IPv4 address hidden in them.
 _HIDING = (IPv6Network("2002::/16"), IPv6Network("2001::/32"), IPv6Network("64:ff9b::/96"))
@@ -57,11 +61,29 @@ def fetch(
             response.raise_for_status()
             return _body(response, max_bytes)
     except httpx2.HTTPStatusError as error:
-        raise SourceUnreachable(f"{url} answered {error.response.status_code}") from None
+        status = error.response.status_code
+        raise SourceUnreachable(
+            f"{url} answered {status}", retry_after=_retry_after(error.response)
+        ) from None
     except httpx2.TimeoutException:
         raise SourceUnreachable(f"{url} took longer than {max_seconds:.0f} s") from None
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise SourceUnreachable(f"{url}: {str(error) or type(error).__name__}") from None
+
+
+def _retry_after(response: httpx2.Response) -> float | None:
+    """The seconds after which a server that is busy wants to be asked again (RFC 9110, 10.2.3)."""
+    if response.status_code not in (429, 503):
+        return None
+    said = response.headers.get("Retry-After", "")
+    if re.fullmatch(r"[0-9]{1,9}", said):
+        return float(said)
+    try:
+        # Against the server's own clock, whatever ours says.
+        at, now = (parsedate_to_datetime(h) for h in (said, response.headers.get("Date", "")))
+        return max(0.0, (at - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return RETRY_AFTER
 
 
 def _body(response: httpx2.Response, max_bytes: int) -> bytes:

@@ -7,17 +7,16 @@ read. The abstract's LaTeX and the paper's identity are left to `papers`.
 import ast
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     Field,
     ValidationError,
     WrapValidator,
@@ -25,21 +24,23 @@ from pydantic import (
 
 from digest.errors import UnreadablePage
 from digest.sources.listing import Listing
+from digest.sources.text import folded, paragraphs
 
 EXPECTED = "a response of the daily-papers API"
+# How many entries the API gives where nobody says.
+USUAL = "50"
 # A real entry has some 5,000 characters; reading Python text takes 250 times its size in memory.
 MAX_ENTRY = 300_000
 _AN_ENTRY = re.compile(r"""["']paper["']\s*:\s*\{""")
 _EMPTY = re.compile(r"\[\s*\]\s*")
-# arXiv indents a paragraph's first line; in the middle of a sentence it is only a wrapped line.
-_PARAGRAPH = re.compile(r"\n[ \t]*\n|(?<=[.!?])[ \t]*\n[ \t]+(?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)
 class HuggingFaceDaily:
-    """Reads what `/api/daily_papers` answers for one day; a day without papers is an empty list."""
+    """Reads what `/api/daily_papers` answers, of a `date` or by `sort`; it may be an empty list."""
 
     name: str = "hf-daily"
+    pause: float = 1.0
 
     def recognises(self, page: bytes) -> bool:
         """Whether the bytes look like JSON that holds a paper, or like an empty list."""
@@ -50,21 +51,51 @@ class HuggingFaceDaily:
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the entries in order; a few broken ones are left out."""
-        raw = _raw_entries(page)
-        entries: list[_Entry] = []
-        complaints: list[str] = []
-        for n, value in enumerate(raw, start=1):
-            try:
-                entries.append(_Entry.model_validate(_value(value)))
-            except ValueError as error:
-                complaints.append(f"entry {n}: {_complaint(error)}")
-        if len(complaints) * 3 > len(raw):
-            raise UnreadablePage(
-                EXPECTED, f"{len(complaints)} of {len(raw)} entries broken ({complaints[0]})"
+        return listings_of(_raw_entries(page), EXPECTED)
+
+    def next_url(self, page: bytes, url: str) -> str | None:
+        """The address of a day's next page, where this one is full; other lists end as asked."""
+        asked = parse_qs(urlsplit(url).query)
+        try:
+            n, limit, p = (
+                len(_raw_entries(page)),
+                *(
+                    int(asked.get(name, [usual])[0])
+                    for name, usual in (("limit", USUAL), ("p", "0"))
+                ),
             )
-        shown = Counter(day for entry in entries if (day := entry.shown_on()))
-        page_date = shown.most_common(1)[0][0] if shown else None
-        return [entry.listing(n, page_date) for n, entry in enumerate(entries, start=1)]
+        except (UnreadablePage, ValueError):
+            return None
+        if "date" not in asked or not 0 < limit <= n:
+            return None
+        query = urlencode(asked | {"p": [str(p + 1)]}, doseq=True)
+        return urlsplit(url)._replace(query=query).geturl()
+
+
+def listings_of(
+    raw: Sequence[Any], expected: str, *, page_date: date | None = None
+) -> list[Listing]:
+    """The listings of the API's entries; a few broken ones are left out.
+
+    The day is the one that most entries were submitted on, the newest one where they are of many
+    days, and `page_date` where they do not say. Raises UnreadablePage, saying that `expected` was.
+    """
+    entries: list[_Entry] = []
+    complaints: list[str] = []
+    for n, value in enumerate(raw, start=1):
+        try:
+            entries.append(_Entry.model_validate(_value(value)))
+        except ValueError as error:
+            complaints.append(f"entry {n}: {_complaint(error)}")
+    if len(complaints) * 3 > len(raw):
+        raise UnreadablePage(
+            expected, f"{len(complaints)} of {len(raw)} entries broken ({complaints[0]})"
+        )
+    shown = Counter(day for entry in entries if (day := entry.shown_on()))
+    if shown:
+        day, n_shown = shown.most_common(1)[0]
+        page_date = day if 2 * n_shown > shown.total() else max(shown)
+    return [entry.listing(n, page_date) for n, entry in enumerate(entries, start=1)]
 
 
 # --- bytes -> raw entries ---------------------------------------------------------------------
@@ -111,20 +142,6 @@ def _complaint(error: ValueError) -> str:
 T = TypeVar("T")
 
 
-def _folded(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    kept = (c for c in text if c.isspace() or unicodedata.category(c) not in {"Cc", "Cs"})
-    return " ".join("".join(kept).split())
-
-
-def _paragraphs(text: Any) -> Any:
-    if not isinstance(text, str):
-        return text
-    folded = map(_folded, _PARAGRAPH.split(text.replace("\r\n", "\n")))
-    return "\n\n".join(paragraph for paragraph in folded if paragraph)
-
-
 def _in_utc(at: datetime) -> datetime:
     if not 1900 < at.year < 3000:
         raise ValueError("a date between 1900 and 3000")
@@ -140,8 +157,8 @@ def _or_nothing(value: Any, validate: Callable[[Any], T]) -> T | None:
 
 # What a listing can do without is left out where it is broken.
 _Maybe = Annotated[T | None, WrapValidator(_or_nothing)]
-_Text = Annotated[str, BeforeValidator(_folded), Field(min_length=1)]
-_Texts = Annotated[str, BeforeValidator(_paragraphs)]
+_Text = Annotated[str, AfterValidator(folded), Field(min_length=1)]
+_Texts = Annotated[str, AfterValidator(paragraphs)]
 _Time = Annotated[datetime, AfterValidator(_in_utc)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 _Link = Annotated[str, Field(pattern=r"^https?://[!-~]{1,2000}$")]
@@ -152,7 +169,7 @@ class _Author(BaseModel):
     hidden: bool = False
 
 
-class _Submitter(BaseModel):
+class _Named(BaseModel):
     name: _Maybe[_Text] = None
     fullname: _Maybe[_Text] = None
 
@@ -167,14 +184,18 @@ class _Paper(BaseModel):
     upvotes: _Maybe[_Count] = None
     githubRepo: _Maybe[_Link] = None  # noqa: N815
     githubStars: _Maybe[_Count] = None  # noqa: N815
+    projectPage: _Maybe[_Link] = None  # noqa: N815
+    ai_summary: _Maybe[_Text] = None
     ai_keywords: _Maybe[list[_Maybe[_Text]]] = None
+    organization: _Maybe[_Named] = None
 
 
 class _Entry(BaseModel):
     paper: _Paper
     publishedAt: _Maybe[_Time] = None  # noqa: N815
     numComments: _Maybe[_Count] = None  # noqa: N815
-    submittedBy: _Maybe[_Submitter] = None  # noqa: N815
+    submittedBy: _Maybe[_Named] = None  # noqa: N815
+    organization: _Maybe[_Named] = None
 
     def shown_on(self) -> date | None:
         """The day that showed the paper, in UTC."""
@@ -186,13 +207,17 @@ class _Entry(BaseModel):
 
     def listing(self, position: int, page_date: date | None) -> Listing:
         """The value that leaves this room."""
-        paper, submitter = self.paper, self.submittedBy or _Submitter()
+        paper, submitter = self.paper, self.submittedBy or _Named()
+        organization = paper.organization or self.organization or _Named()
         facts = {
             "code_url": paper.githubRepo,
             "comments": self.numComments,
             "submitter": submitter.fullname or submitter.name,
             "ai_keywords": [word for word in paper.ai_keywords or [] if word] or None,
             "github_stars": paper.githubStars,
+            "project_url": paper.projectPage,
+            "ai_summary": paper.ai_summary,
+            "organization": organization.fullname or organization.name,
         }
         return Listing(
             title=paper.title,

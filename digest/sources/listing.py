@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,7 +11,8 @@ class Listing:
     """One appearance of a paper on one page, as the page worded it.
 
     `position` counts from 1. `page_date` is None where the page shows no date. `abstract` is
-    empty where the page gives none; its paragraphs are parted by a blank line. Text has its white
+    empty where the page gives none; its paragraphs are parted by a blank line. `is_news` is False
+    where the page tells of a later version of a paper, not of a new one. Text has its white
     space folded and is free of control characters, and is otherwise the page's own: LaTeX and
     entities are for `papers.clean`.
     """
@@ -26,6 +27,7 @@ class Listing:
     authors: tuple[str, ...] = ()
     published_on: date | None = None
     upvotes: int | None = None
+    is_news: bool = True
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -43,4 +45,19 @@ class Reader(Protocol):
         """Read the listings in page order; `seen_on` settles a date without a year.
 
         Raises UnreadablePage where the page cannot be read with confidence.
+        """
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """What a reader has besides, whose source is fetched in several pages."""
+
+    @property
+    def pause(self) -> float:
+        """The seconds that the source wants between two requests."""
+
+    def next_url(self, page: bytes, url: str) -> str | None:
+        """Where the page goes on that was fetched from `url`, on the same host; never raises.
+
+        None where it is the last, or none that can be read.
         """

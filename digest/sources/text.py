@@ -65,6 +65,7 @@ _ESCAPED_TAG = re.compile(
     r"&lt;/?(?:p|br|div|span|em|strong|[abi]|h[1-6]|ul|li)(?=[\s/]|&gt;)[^<>]{0,300}?&gt;",
     re.IGNORECASE,
 )
+_DOCTYPE = re.compile(r"<!doctype[^<>]*>", re.IGNORECASE)
 _HIDDEN = {"script", "style", "head", "svg", "template", "noscript", "iframe"}
 _BLOCKS = {
     "p", "div", "br", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ul", "ol", "dl", "dt", "dd", "tr",
@@ -107,7 +108,7 @@ def _without_comments(text: str) -> str:
     while (start := text.find("<!--", at)) >= 0 and (end := text.find("-->", start + 4)) >= 0:
         parts.append(text[at:start])
         at = end + 3
-    return "".join(parts) + text[at:]
+    return _DOCTYPE.sub("", "".join(parts) + text[at:])
 
 
 def _without_tags(text: str) -> str:

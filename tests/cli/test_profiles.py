@@ -133,6 +133,16 @@ def test_papers_of_a_file_that_are_not_stored_are_named(home: Path) -> None:
     assert done("profiles", "import", ADA, "ada.json").err == "Not stored here: Unheard of\n"
 
 
+def test_a_profile_starts_from_a_library_or_an_author(home: Path) -> None:
+    add_ada()
+    Path("library.bib").write_text("@book{a, title = {Bees}, author = {Lovelace, Ada}}")
+    said = done("profiles", "import", ADA, "library.bib").out
+    assert said == f"{ADA}: 0 interests, 1 votes, 0 mutes; 0 of the papers were known here\n"
+    said = done("profiles", "import", ADA, "--author", "A. Lovelace").out
+    assert said == f"{ADA}: 0 interests, 1 votes, 0 mutes\n"
+    assert digest("profiles", "import", ADA).error.startswith("nothing to import: ")
+
+
 def test_a_file_that_is_no_profile_is_refused_and_changes_nothing(home: Path) -> None:
     add_ada()
     before = stored()

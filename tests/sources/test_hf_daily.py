@@ -34,6 +34,9 @@ def entry(**paper: Any) -> dict[str, Any]:
             "upvotes": 17,
             "githubRepo": "https://github.com/hopper/moths",
             "githubStars": 256,
+            "projectPage": "https://moths.example/",
+            "ai_summary": "Moths descend\n  gradients.",
+            "organization": {"name": "lamps", "fullname": "Lamps Institute"},
             "ai_keywords": ["moths", "gradient\u0000 descent", ""],
         }
         | paper,
@@ -65,6 +68,9 @@ def test_an_entry_becomes_a_listing_with_all_that_it_says() -> None:
                 "submitter": "Kay, Alan",
                 "ai_keywords": ["moths", "gradient descent"],
                 "github_stars": 256,
+                "project_url": "https://moths.example/",
+                "ai_summary": "Moths descend gradients.",
+                "organization": "Lamps Institute",
             },
         )
     ]
@@ -82,6 +88,32 @@ def test_entries_wrapped_in_an_answer_say_the_same() -> None:
 def test_the_page_date_is_the_one_that_most_entries_share() -> None:
     late = entry(submittedOnDailyAt="2026-11-21T00:10:00.000Z")
     assert {listing.page_date for listing in read([late, entry(), entry()])} == {date(2026, 11, 20)}
+
+
+def test_a_list_of_many_days_is_of_the_newest() -> None:
+    days = [entry(submittedOnDailyAt=f"2026-11-{n}T09:00:00Z") for n in (13, 13, 19, 12, 17)]
+    assert {listing.page_date for listing in read(days)} == {date(2026, 11, 19)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "n", "following"),
+    [
+        ("date=2026-11-20&limit=2", 2, "date=2026-11-20&limit=2&p=1"),
+        ("date=2026-11-20&limit=2&p=3", 2, "date=2026-11-20&limit=2&p=4"),
+        ("date=2026-11-20", 50, "date=2026-11-20&p=1"),
+        ("date=2026-11-20&limit=2", 1, None),
+        ("date=2026-11-20&limit=0", 0, None),
+        ("date=2026-11-20&limit=many", 2, None),
+        ("sort=trending&limit=2", 2, None),
+    ],
+)
+def test_a_full_page_of_a_day_goes_on_and_other_lists_end_as_asked(
+    asked: str, n: int, following: str | None
+) -> None:
+    address = "https://huggingface.co/api/daily_papers?"
+    page = json.dumps([entry()] * n).encode()
+    assert READER.next_url(page, address + asked) == (following and address + following)
+    assert READER.next_url(b"[", address + asked) is None
 
 
 def test_an_old_page_is_dated_by_when_its_entries_were_submitted() -> None:

@@ -1,0 +1,61 @@
+"""The reader for pages of huggingface.co/papers, whose list is JSON in an attribute."""
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from digest.errors import UnreadablePage
+from digest.sources.hf_daily import listings_of
+from digest.sources.listing import Listing
+
+EXPECTED = "a page of Hugging Face papers"
+
+_TARGET = b'data-target="DailyPapers"'
+# The attribute stands in the same tag. No tree is built of the page: only this of it is wanted, and
+# what takes a tree builder minutes is soon written.
+_PROPS = re.compile(
+    rb'data-target="DailyPapers"\s[^<>"]*(?:"[^"]*"[^<>"]*){0,9}?\bdata-props="([^"]*)"'
+    rb'|\bdata-props="([^"]*)"\s[^<>"]*(?:"[^"]*"[^<>"]*){0,9}?data-target="DailyPapers"'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFacePage:
+    """Reads the HTML of a day, or of what is trending, as the site sends it."""
+
+    name: str = "hf-page"
+
+    def recognises(self, page: bytes) -> bool:
+        """Whether the element that holds the list is there."""
+        return _TARGET in page
+
+    def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
+        """Read the papers in the order of the page; a few broken ones are left out."""
+        props = _props(page)
+        raw = props.get("dailyPapers")
+        if not isinstance(raw, list):
+            raise UnreadablePage(EXPECTED, "no list of papers in its data-props")
+        return listings_of(raw, EXPECTED, page_date=_day(props.get("date")))
+
+
+def _props(page: bytes) -> dict[str, Any]:
+    match = _PROPS.search(page)
+    if match is None:
+        raise UnreadablePage(EXPECTED, "HTML without the data-props of its list")
+    try:
+        said = json.loads(html.unescape((match[1] or match[2] or b"").decode()))
+    except UnicodeDecodeError:
+        raise UnreadablePage(EXPECTED, "data-props that are not UTF-8") from None
+    except (ValueError, RecursionError):
+        raise UnreadablePage(EXPECTED, "data-props that are no JSON") from None
+    return said if isinstance(said, dict) else {}
+
+
+def _day(text: Any) -> date | None:
+    try:
+        return date.fromisoformat(text[:10])
+    except (TypeError, ValueError):
+        return None
