@@ -1,6 +1,5 @@
 """The reader for answers of the details API of bioRxiv and medRxiv, which come in pages."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from digest.errors import UnreadablePage
+from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import names_of_line
 from digest.sources.text import folded, of_html
@@ -113,10 +113,7 @@ class _Post:
 
 def _answer(page: bytes) -> tuple[Mapping[str, Any], list[Any]]:
     """The API's message and the rows. Raises UnreadablePage."""
-    try:
-        said = json.loads(page)
-    except (ValueError, RecursionError):
-        raise UnreadablePage(EXPECTED, "broken JSON") from None
+    said = parse_json(page, EXPECTED)
     said = said if isinstance(said, dict) else {}
     messages, rows = said.get("messages"), said.get("collection")
     if not isinstance(messages, list) or not isinstance(rows, list):

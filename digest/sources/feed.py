@@ -6,7 +6,6 @@ its own, an author line or a journal's issue; it is told from the abstract by it
 
 import codecs
 import io
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 
 from digest.errors import UnreadablePage
 from digest.sources.arxiv import day
+from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import name_said, names_of_line
 from digest.sources.text import folded, of_html, start_of
@@ -111,10 +111,10 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What a feed says of one thing, before the description is taken apart."""
+    """What a feed says of one thing."""
 
     title: str
-    told: str
+    told: "_Told"
     link: str | None
     names: tuple[str, ...] = ()
     # Where a DOI or an arXiv id may stand, the surest first.
@@ -124,19 +124,18 @@ class _Entry:
 
     def listing(self, position: int, page_date: date | None) -> Listing:
         """The value that leaves this room."""
-        about = _told(self.told)
         categories = list(dict.fromkeys(filter(None, map(folded, self.tags))))
         return Listing(
             title=self.title,
-            abstract=about.abstract,
+            abstract=self.told.abstract,
             position=position,
             page_date=page_date,
             arxiv_id=_first(_ARXIV, self.places),
-            doi=_doi([*self.places, *about.asides]),
+            doi=_doi([*self.places, *self.told.asides]),
             url=self.link,
-            authors=self.names or about.authors,
+            authors=self.names or self.told.authors,
             published_on=self.dated,
-            upvotes=about.upvotes,
+            upvotes=self.told.upvotes,
             facts={"categories": categories} if categories else {},
         )
 
@@ -212,10 +211,7 @@ def _xml_entry(entry: Mapping[str, Any]) -> _Entry:
 
 
 def _json_entries(page: bytes) -> tuple[list[_Entry], date | None]:
-    try:
-        said = json.loads(page)
-    except (ValueError, RecursionError):
-        raise UnreadablePage(EXPECTED, "broken JSON") from None
+    said = parse_json(page, EXPECTED)
     if not isinstance(said, dict) or not isinstance(said.get("items"), list):
         raise UnreadablePage(EXPECTED, "JSON without items")
     return [_json_entry(item) for item in said["items"] if isinstance(item, dict)], None
@@ -260,11 +256,18 @@ def _names(authors: list[str]) -> tuple[str, ...]:
     return tuple(said for author in authors if (said := name_said(of_html(author))))
 
 
-def _best(bodies: Iterable[str]) -> str:
+def _best(bodies: Iterable[str]) -> "_Told":
     """The first of the texts that says something, else the longest: a summary may be a stub."""
-    given = [body for body in bodies if body]
-    longest = max(given, key=len, default="")
-    return next((body for body in given if len(_told(body).abstract) >= A_STUB), longest)
+    best = _Told()
+    for told in (_told(body) for body in bodies if body):
+        told.authors, told.upvotes = best.authors or told.authors, best.upvotes or told.upvotes
+        told.asides = best.asides + told.asides
+        if len(told.abstract) < len(best.abstract):
+            told.abstract = best.abstract
+        best = told
+        if len(best.abstract) >= A_STUB:
+            break
+    return best
 
 
 def _dated(said: Mapping[str, Any]) -> date | None:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from digest.errors import UnreadablePage
+from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.text import folded, paragraphs
 
@@ -57,18 +58,13 @@ class HuggingFaceDaily:
         """The address of a day's next page, where this one is full; other lists end as asked."""
         asked = parse_qs(urlsplit(url).query)
         try:
-            n, limit, p = (
-                len(_raw_entries(page)),
-                *(
-                    int(asked.get(name, [usual])[0])
-                    for name, usual in (("limit", USUAL), ("p", "0"))
-                ),
-            )
+            n, limit = len(_raw_entries(page)), int(asked.get("limit", [USUAL])[0])
+            following = int(asked.get("p", ["0"])[0]) + 1
         except (UnreadablePage, ValueError):
             return None
         if "date" not in asked or not 0 < limit <= n:
             return None
-        query = urlencode(asked | {"p": [str(p + 1)]}, doseq=True)
+        query = urlencode(asked | {"p": [str(following)]}, doseq=True)
         return urlsplit(url)._replace(query=query).geturl()
 
 
@@ -102,15 +98,7 @@ def listings_of(
 
 
 def _raw_entries(page: bytes) -> Sequence[Any]:
-    try:
-        said = json.loads(page)
-    except json.JSONDecodeError as error:
-        found = f"JSON broken at line {error.lineno} ({error.msg})"
-        raise UnreadablePage(EXPECTED, found) from None
-    except UnicodeDecodeError as error:
-        raise UnreadablePage(EXPECTED, f"bytes that are not {error.encoding.upper()}") from None
-    except (ValueError, RecursionError):
-        raise UnreadablePage(EXPECTED, "JSON too deep or with too long a number") from None
+    said = parse_json(page, EXPECTED)
     if isinstance(said, dict):
         said = said.get("data")
     if not isinstance(said, list):

@@ -1,7 +1,6 @@
 """The reader for pages of huggingface.co/papers, whose list is JSON in an attribute."""
 
 import html
-import json
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +8,7 @@ from typing import Any
 
 from digest.errors import UnreadablePage
 from digest.sources.hf_daily import listings_of
+from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 
 EXPECTED = "a page of Hugging Face papers"
@@ -45,12 +45,8 @@ def _props(page: bytes) -> dict[str, Any]:
     match = _PROPS.search(page)
     if match is None:
         raise UnreadablePage(EXPECTED, "HTML without the data-props of its list")
-    try:
-        said = json.loads(html.unescape((match[1] or match[2] or b"").decode()))
-    except UnicodeDecodeError:
-        raise UnreadablePage(EXPECTED, "data-props that are not UTF-8") from None
-    except (ValueError, RecursionError):
-        raise UnreadablePage(EXPECTED, "data-props that are no JSON") from None
+    props = html.unescape((match[1] or match[2] or b"").decode(errors="replace"))
+    said = parse_json(props.encode("utf-8", "replace"), EXPECTED)
     return said if isinstance(said, dict) else {}
 
 

@@ -215,8 +215,9 @@ def test_entities_of_a_page_are_not_expanded() -> None:
         ("<!DOCTYPE html><html><body><p>Not found</p></body></html>", "an HTML page"),
         ("<html><body><channel>x</channel></body></html>", "an HTML page"),
         ("<opml><body/></opml>", "XML that is no feed"),
-        ('{"version": "https://jsonfeed.org/version/1"', "broken JSON"),
+        ('{"version": "https://jsonfeed.org/version/1"', "JSON broken at line 1"),
         ('{"version": "https://jsonfeed.org/version/1", "items": 1}', "JSON without items"),
+        ('{"items": [' + "[]," * 600_000, "JSON of 600,002 brackets"),
         ("<rss><channel>" + "<item>" * 100_000, "XML of 100,002 tags, entities and lines"),
     ],
 )

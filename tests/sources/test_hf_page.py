@@ -42,8 +42,8 @@ def test_a_day_without_papers_is_no_error() -> None:
     ("page", "found"),
     [
         (b'<div data-target="DailyPapers">', "HTML without the data-props of its list"),
-        (b'<div data-target="DailyPapers" data-props="{">', "data-props that are no JSON"),
-        (b'<div data-target="DailyPapers" data-props="\xff">', "data-props that are not UTF-8"),
+        (b'<div data-target="DailyPapers" data-props="{">', "JSON broken at line 1"),
+        (b'<div data-target="DailyPapers" data-props="\xff">', "JSON broken at line 1"),
         (b'<div data-target="DailyPapers" data-props="[]">', "no list of papers"),
         (hf_page([{"paper": {}}]), "1 of 1 entries broken"),
     ],
