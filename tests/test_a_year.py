@@ -357,21 +357,30 @@ def live(world: World, stretches: Sequence[Stretch], *, every: timedelta) -> lis
 
 
 @pytest.fixture
-def world(tmp_path: Path, database_url: str) -> Iterator[World]:
-    world = World(tmp_path, database_url)
-    yield world
-    world.stop()
-
-
-@pytest.fixture
 def one_world(tmp_path: Path, sqlite_url: str) -> Iterator[World]:
-    """SQLite alone."""
     world = World(tmp_path, sqlite_url)
     yield world
     world.stop()
 
 
-def test_whatever_clocks_do_each_due_date_has_one_edition_at_its_hour(world: World) -> None:
+@pytest.fixture
+def world_on_postgresql(tmp_path: Path, postgres_url: str) -> Iterator[World]:
+    world = World(tmp_path, postgres_url)
+    yield world
+    world.stop()
+
+
+def test_whatever_clocks_do_each_due_date_has_one_edition_at_its_hour(one_world: World) -> None:
+    live_some_weeks(one_world)
+
+
+@pytest.mark.slow
+def test_and_so_it_is_on_postgresql(world_on_postgresql: World) -> None:
+    live_some_weeks(world_on_postgresql)
+
+
+def live_some_weeks(world: World) -> None:
+    # The matrices are small: more threads only wait for one another.
     with threadpool_limits(1):
         mails = live(world, SOME_WEEKS, every=6 * HOUR)
     for (reader, day), at in CHANGES.items():
@@ -380,7 +389,6 @@ def test_whatever_clocks_do_each_due_date_has_one_edition_at_its_hour(world: Wor
 
 @pytest.mark.slow
 def test_in_a_year_no_date_is_left_out_and_none_comes_twice(one_world: World) -> None:
-    # The matrices are small: more threads only wait for one another.
     with threadpool_limits(1):
         mails = live(one_world, A_YEAR, every=4 * HOUR)
     for reader in READERS:

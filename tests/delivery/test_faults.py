@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from digest.delivery.sending import deliver
 from digest.delivery.transport import Smtp, Timeouts
-from digest.store import Sessions
+from digest.store import Sessions, open_database
 from digest.store.tables import Delivery, DeliveryState, Suppression
 from tests.delivery.faulty import POINTS, THINGS, Faulty, Point, Thing, faulty
 from tests.delivery.servers import HOST, self_signed
@@ -86,6 +86,33 @@ async def run(sessions: Sessions, server: Faulty, trust: Path, *, hours: int) ->
 @pytest.mark.parametrize("thing", THINGS)
 @pytest.mark.parametrize("point", POINTS)
 async def test_no_mail_is_lost_and_none_is_doubled(
+    sqlite_url: str,
+    tls: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    point: Point,
+    thing: Thing,
+) -> None:
+    sessions = open_database(sqlite_url)
+    await all_goes_well(sessions, tls, certificate, point, thing)
+    sessions.engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("point", POINTS)
+async def test_nor_on_postgresql(
+    postgres_url: str,
+    tls: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    point: Point,
+    thing: Thing,
+) -> None:
+    sessions = open_database(postgres_url)
+    await all_goes_well(sessions, tls, certificate, point, thing)
+    sessions.engine.dispose()
+
+
+async def all_goes_well(
     sessions: Sessions,
     tls: ssl.SSLContext,
     certificate: tuple[Path, Path],
