@@ -62,7 +62,7 @@ def check(reader: Reader, page: bytes, soonest: float = SOONEST) -> None:
 
 
 @other_readers
-@settings(deadline=None, max_examples=150, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_spoilt_page_is_listings_or_a_refusal(reader: Reader, data: st.DataObject) -> None:
     check(reader, data.draw(mutations(SAMPLES[reader.name])))
