@@ -75,7 +75,7 @@ class Postfix:
         return not any(file.is_file() for queue in queues for file in queue.rglob("*"))
 
     def wait_for(self, done: Callable[[], bool], seconds: float = 120) -> None:
-        """Wait for what another program does."""
+        """Wait for what another program does; it has no way to tell, so it is asked."""
         deadline = time.monotonic() + seconds
         while not done():
             log = (self.folder / "log").read_text().splitlines()
