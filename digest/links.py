@@ -2,6 +2,17 @@
 
 A token is `key id, kind, expiry, ids` and a keyed MAC over them, in URL-safe base64. It carries no
 address, is the same whenever it is made, and there is one token for a claim and a key.
+
+What a claim allows, each named after its page:
+
+    confirm      to confirm one subscription
+    edition      to see one edition, vote on its papers, mute what they name, and go on to what the
+                 same mail's links allow: preferences and unsubscribe
+    vote         the same; its page opens with that vote chosen
+    unsubscribe  to get less mail: none, a pause, or one a week
+    preferences  to see and change all that is stored, export it and delete it
+    change_from  to say, as the old address, that a change of address is wanted
+    change_to    to say so as the new one
 """
 
 import hmac
@@ -18,7 +29,9 @@ from urllib.parse import urlsplit
 
 from digest.errors import BadSettings, BadToken
 
-Purpose = Literal["confirm", "edition", "vote", "unsubscribe", "preferences"]
+Purpose = Literal[
+    "confirm", "edition", "vote", "unsubscribe", "preferences", "change_from", "change_to", "feed"
+]
 Choice = Literal["up", "down", "saved", ""]
 
 # A token stores the place in this list: add at its end, never reorder.
@@ -30,6 +43,9 @@ _KINDS: tuple[tuple[Purpose, Choice], ...] = (
     ("vote", "saved"),
     ("unsubscribe", ""),
     ("preferences", ""),
+    ("change_from", ""),
+    ("change_to", ""),
+    ("feed", ""),
 )
 _KIND_OF = {kind: i for i, kind in enumerate(_KINDS)}
 _HEAD = Struct(">BBI")  # key id, kind, expiry in Unix seconds
@@ -48,6 +64,7 @@ class Claim:
     edition_id: int = 0
     paper_id: int = 0
     value: Choice = ""
+    change_id: int = 0
 
 
 class Links:
@@ -82,24 +99,30 @@ class Links:
             + packed(claim.subscriber_id)
             + packed(claim.edition_id)
             + packed(claim.paper_id)
+            + (packed(claim.change_id) if claim.change_id else b"")
         )
         return _encoded(body + _mac(body, self._keys[0]))
 
     def read(self, token: str, purpose: Purpose, now: datetime) -> Claim:
         """Give the claim back. Raises BadToken: `expired` if it was ours and its time is over."""
+        claim = self.read_signed(token)
+        if claim.purpose != purpose:
+            raise BadToken(f"this link is for something else: {claim.purpose}, not {purpose}")
+        if now >= claim.expires_at:
+            raise BadToken(f"this link was good until {claim.expires_at:%Y-%m-%d}", expired=True)
+        return claim
+
+    def read_signed(self, token: str) -> Claim:
+        """The claim of a token of ours, even if its time is over. Raises BadToken."""
         body, mac = _split(token)
         keys = [key for key in self._keys if body[:1] == bytes([_key_id(key)])]
         if not any(hmac.compare_digest(_mac(body, key), mac) for key in keys):
             raise BadToken("this link is not one of ours, or a part of it is missing")
         _, kind, expiry = _HEAD.unpack_from(body)
-        signed_purpose, value = _KINDS[kind]
-        if signed_purpose != purpose:
-            raise BadToken(f"this link is for something else: {signed_purpose}, not {purpose}")
+        purpose, value = _KINDS[kind]
         expires_at = datetime.fromtimestamp(expiry, UTC)
-        if now >= expires_at:
-            raise BadToken(f"this link was good until {expires_at:%Y-%m-%d}", expired=True)
-        subscriber_id, edition_id, paper_id = unpacked(body[_HEAD.size :])
-        return Claim(purpose, subscriber_id, expires_at, edition_id, paper_id, value)
+        subscriber_id, edition_id, paper_id, *more = unpacked(body[_HEAD.size :])
+        return Claim(purpose, subscriber_id, expires_at, edition_id, paper_id, value, *more)
 
 
 def _key_id(key: bytes) -> int:

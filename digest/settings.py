@@ -7,9 +7,10 @@ name with `_FILE` at its end.
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
+from ipaddress import ip_network
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -31,8 +32,10 @@ from pydantic import (
 )
 
 from digest.errors import BadSettings
+from digest.languages import checked_language
 
 Frequency = Literal["daily", "weekdays", "weekly"]
+LogFormat = Literal["text", "json"]
 FREQUENCIES: tuple[str, ...] = get_args(Frequency)
 FILE_NAME = "digest.toml"
 # Variables that steer the program's surroundings and are no settings.
@@ -41,15 +44,24 @@ _NOT_SETTINGS = {"DIGEST_CONFIG", "DIGEST_REQUIRE_SHARED", "DIGEST_REQUIRE_SERVI
 _OF_KUBERNETES = re.compile(r"DIGEST_SERVICE_(HOST|PORT\w*)|DIGEST_PORT(_\d+_(TCP|UDP)\w*)?")
 _SECRETS = (
     "DIGEST_DATABASE",
+    "DIGEST_ENGINE",
     "DIGEST_SECRET_KEY",
     "DIGEST_SMTP_PASSWORD",
     "DIGEST_BOUNCES_IMAP_PASSWORD",
     "DIGEST_BOUNCES_WEBHOOK_SECRET",
+    "DIGEST_SUMMARIES_KEY",
+    "DIGEST_WEB_METRICS_TOKEN",
+    "DIGEST_WEB_STATUS_TOKEN",
 )
 _PATHS = {"mail": ("maildir",), "dkim": ("rsa_key", "ed25519_key"), "bounces": ("maildir",)}
 
 # A local part may have 64 octets (RFC 5321), of which + and the longest mark take 34.
 _LONGEST_WITH_MARK = 30
+
+# What ends in digits alone is a misspelt address.
+_HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?=[^.]*[a-z])[a-z0-9_-]{1,63}")
+# Somebody may be on holiday.
+_SHORTEST_SILENCE = 30
 
 _Path = tuple[str, ...]  # of a key: ("smtp", "host")
 # Looking them up walks a folder of 600 files.
@@ -86,6 +98,16 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _engine(text: str) -> str:
+    if text == "inline":
+        return text
+    if not text.startswith(("celery+amqp://", "celery+amqps://")) or not urlsplit(text).hostname:
+        raise ValueError(
+            '"inline", or where RabbitMQ is, like celery+amqp://digest:...@mq.example.org/digest'
+        )
+    return text
+
+
 def without_password(url: str) -> str:
     """The URL with `***` in the place of its password, to be shown."""
     url = re.sub(r"(?s)(?<=://)([^:/@]*):.*@", r"\1:***@", url)
@@ -97,6 +119,54 @@ def source_name(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", text):
         raise ValueError(f"a name has up to 40 of a-z, 0-9 and hyphens, not {text!r}")
     return text
+
+
+def _at_least(days: int) -> Callable[[int], int]:
+    def check(given: int) -> int:
+        if given and given < days:
+            raise ValueError(f"at least {days} days, or 0 to keep all for good")
+        return given
+
+    return check
+
+
+def _place(text: str) -> str:
+    """A host's name, an address, or a network, as it is compared."""
+    for strict in (True, False):
+        try:
+            network = ip_network(text, strict=strict)
+        except ValueError:
+            continue
+        if strict:
+            return str(network)
+        raise ValueError(f"{text!r} has bits behind its mask; did you mean {network}?")
+    name = text.rstrip(".").lower()
+    if not _HOST_NAME.fullmatch(name):
+        raise ValueError(
+            f"{text!r} is no host or network: a name like mirror.lan, without http:// and port, "
+            "or addresses like 10.1.0.0/16"
+        )
+    return name
+
+
+def _listed(value: Any) -> Any:
+    """A variable holds a list with commas."""
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+def _networks(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        try:
+            ip_network(name)
+        except ValueError:
+            raise ValueError(f"{name!r} is no address or network like 10.0.0.0/8") from None
+    return names
+
+
+def _sunset_days(days: int) -> int:
+    if days and days < _SHORTEST_SILENCE:
+        raise ValueError(f"at least {_SHORTEST_SILENCE} days, or 0: nobody is ever asked")
+    return days
 
 
 def _once(sources: tuple["SourceSettings", ...]) -> tuple["SourceSettings", ...]:
@@ -127,8 +197,9 @@ class _Part(BaseModel):
 class MailSettings(_Part):
     """How our mail introduces itself, and the folder it goes to while no server is named.
 
-    What comes back, bounces and unsubscriptions by mail, goes to `bounce_address`, else to
-    `from_address`; with `verp` each mail's envelope sender adds `+` and a signed mark to it.
+    `language` is that of readers who have chosen none. What comes back, bounces and unsubscriptions
+    by mail, goes to `bounce_address`, else to `from_address`; with `verp` each mail's envelope
+    sender adds `+` and a signed mark to it.
     """
 
     from_address: Address = "digest@localhost.localdomain"
@@ -137,6 +208,7 @@ class MailSettings(_Part):
     bounce_address: Address | None = None
     verp: bool = True
     postal_address: str = ""
+    language: Annotated[str, AfterValidator(checked_language)] = "en"
     maildir: Path = Path("outbox")
 
     @model_validator(mode="after")
@@ -213,10 +285,62 @@ class BounceSettings(_Part):
 
 
 class WebSettings(_Part):
-    """Where `digest serve` listens."""
+    """Where `digest serve` listens, and the proxies before it.
+
+    `proxies` are the addresses or networks whose word counts for who the visitor is
+    (X-Forwarded-For, X-Forwarded-Proto); nobody else's does. `/status` is shown to who has the
+    `status_token`.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 8000
+    proxies: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_networks)] = ()
+    # Pages that show papers to everybody: trending, its feeds, and search.
+    public: bool = False
+    # Whoever has it may read /metrics from elsewhere than this machine.
+    metrics_token: Secret = None
+    # Without one, a sign-up counts as several against what its network may do.
+    proof_of_work: bool = False
+    signups_per_hour: Annotated[int, Field(ge=1)] = 30
+    confirmations_per_hour: Annotated[int, Field(ge=1)] = 500
+    status_token: Secret = None
+
+
+class SunsetSettings(_Part):
+    """After how many days without a sign of a subscriber they are asked for one; 0: never.
+
+    A sign is a vote, a button on one of our pages, a change of settings.
+    """
+
+    after_days: Annotated[int, AfterValidator(_sunset_days)] = 180
+
+
+class LogSettings(_Part):
+    """How what happens is logged: lines for people, or a JSON object a line."""
+
+    format: LogFormat = "text"
+
+
+class PostgresqlSettings(_Part):
+    """How one process uses a PostgreSQL server; SQLite heeds none of it.
+
+    `connections` are its open ones at most, `statement_seconds` the longest that one statement may
+    take, or that a transaction may rest.
+    """
+
+    connections: Annotated[int, Field(ge=2, le=1000)] = 10
+    statement_seconds: Annotated[int, Field(ge=1)] = 60
+
+
+class RetentionSettings(_Part):
+    """After how many days is forgotten what grows by the day; 0: never.
+
+    `mails` are editions, mails and what became of them: links in a mail live 90 days. `pages` are
+    the pages that were read, with their listings: trends look back 60 days.
+    """
+
+    mails: Annotated[int, AfterValidator(_at_least(90))] = 365
+    pages: Annotated[int, AfterValidator(_at_least(60))] = 365
 
 
 class SubscriberDefaults(_Part):
@@ -227,6 +351,38 @@ class SubscriberDefaults(_Part):
     frequency: Frequency = "daily"
     length: Annotated[int, Field(ge=1, le=30)] = 8
     mix: Annotated[float, Field(ge=0, le=1)] = 0.75
+
+
+class FetchSettings(_Part):
+    """How pages are fetched: from public addresses, and from what is our own and in `allow`.
+
+    An entry is a host's name, which may then have any address, or an address or a network, for
+    sources whose url names no host but an address.
+    """
+
+    allow: Annotated[
+        tuple[Annotated[str, AfterValidator(_place)], ...], BeforeValidator(_listed)
+    ] = ()
+
+
+class SummarySettings(_Part):
+    """A language model that writes summaries; without a `url` they are sentences of the abstract.
+
+    `url` is the base address of an OpenAI-compatible API, as in http://127.0.0.1:11434/v1; `model`
+    is named to it. `per_day` bounds the questions of a day (UTC), `timeout` is in seconds.
+    """
+
+    url: Annotated[WebAddress, AfterValidator(_base_url)] | None = None
+    model: Annotated[str, Field(min_length=1)] | None = None
+    key: Secret = None
+    per_day: Annotated[int, Field(ge=0)] = 200
+    timeout: Annotated[float, Field(gt=0, le=120)] = 20.0
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> Self:
+        if (self.url is None) != (self.model is None):
+            raise ValueError("url and model go together: set both or neither")
+        return self
 
 
 class SourceSettings(_Part):
@@ -252,13 +408,19 @@ class Settings(_Part):
     base_url: Annotated[WebAddress, AfterValidator(_base_url)] = "http://127.0.0.1:8000"
     secret_key: Secret = None
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
-    engine: Literal["inline"] = "inline"
+    engine: Annotated[str, AfterValidator(_engine)] = "inline"
     mail: MailSettings = MailSettings()
     smtp: SmtpSettings = SmtpSettings()
     dkim: DkimSettings = DkimSettings()
     bounces: BounceSettings = BounceSettings()
     web: WebSettings = WebSettings()
+    postgresql: PostgresqlSettings = PostgresqlSettings()
+    retention: RetentionSettings = RetentionSettings()
+    sunset: SunsetSettings = SunsetSettings()
+    log: LogSettings = LogSettings()
     defaults: SubscriberDefaults = SubscriberDefaults()
+    fetch: FetchSettings = FetchSettings()
+    summaries: SummarySettings = SummarySettings()
     sources: Annotated[tuple[SourceSettings, ...], AfterValidator(_once)] = ()
 
 

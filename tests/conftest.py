@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import hypothesis
@@ -19,10 +20,14 @@ from digest.store.tables import Base
 POSTGRES = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
+RABBITMQ = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
 _RESTART = """
 SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences
 """
 SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
+
+# What runs the tests in parallel sets it, and our tables would heed it.
+os.environ.pop("COLUMNS", None)
 
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("digest", deadline=None)
@@ -102,6 +107,17 @@ def postgres_url(_postgres_database: str) -> str:
         connection.execute(text(_RESTART))
     engine.dispose()
     return _postgres_database
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """Where a broker answers, as the settings name it."""
+    at = urlsplit(RABBITMQ)
+    try:
+        socket.create_connection((at.hostname or "", at.port or 5672), timeout=5).close()
+    except OSError as error:
+        need_service(f"needs RabbitMQ (TEST_RABBITMQ_URL): {error}")
+    return f"celery+{RABBITMQ}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -23,6 +23,8 @@ from tests.engine.world import Clock, page
 from tests.worlds import WordEncoder
 
 BASE = "https://digest.example.org"
+# What a browser says when somebody presses a button of a page.
+A_PRESS = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "navigate", "sec-fetch-user": "?1"}
 BERLIN = ZoneInfo("Europe/Berlin")
 READER = "ann@example.org"
 # The Saturday before the clocks go forward.
@@ -96,7 +98,7 @@ class World:
         """Press the button of the page that a link leads to."""
         action = re.search(r'<form method="post" action="([^"]+)"', self.open(link))
         assert action is not None
-        answer = self.browser.post(action[1])
+        answer = self.browser.post(action[1], headers=A_PRESS)
         assert answer.status_code == 200
         return answer.text
 

@@ -52,6 +52,7 @@ def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
     assert "9 mails are in digest-demo/outbox" in done.stdout
 
 
+@pytest.mark.slow
 def test_setting_up_for_a_lab_runs_line_by_line(tmp_path: Path) -> None:
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "page.txt").write_bytes(PAGE)
@@ -84,7 +85,7 @@ def _real_commands() -> set[str]:
 
     found = set()
     for noun in _NOUNS:
-        command = typer.main.get_command(import_module(f"digest.cli.{noun}").app)
+        command = typer.main.get_command(import_module(f"digest.cli.{noun.replace('-', '_')}").app)
         verbs = getattr(command, "commands", {})
         found |= {f"{noun} {verb}" for verb in verbs} or {noun}
     return found

@@ -193,6 +193,7 @@ def test_a_database_that_is_nowhere_near_stays_where_it_is(tmp_path: Path, url: 
             "[defaults]\nhour = 24",
             "line 2: defaults.hour: Input should be less than",
         ),
+        ("[web]\nproxies = ['proxy']", "line 2: web.proxies: 'proxy' is no address or network"),
         ("base_url = 'digest'", "line 1: base_url: no web address like https://digest."),
         ("base_url = 'http://a/?b'", "line 1: base_url: links are made by adding to it"),
         ("[[sources]]\nname = 'a'\npath = 'a'\n[[sources]]\nname = 'A b'\npath = 'b'", "line 5: "),
@@ -207,7 +208,8 @@ def test_a_database_that_is_nowhere_near_stays_where_it_is(tmp_path: Path, url: 
             "[[sources]]\nname='a'\npath='a'\n[[sources]]\nname='a'\npath='b'",
             "line 1: sources: two are named a",
         ),
-        ("engine = 'celery'", "line 1: engine: Input should be 'inline'"),
+        ("engine = 'celery'", 'line 1: engine: "inline", or where RabbitMQ is'),
+        ("[summaries]\nmodel = 'x'", "line 1: summaries: url and model go together: set both"),
         ("[mail\n", "is not valid TOML: Expected ']' at the end of a table declaration (at line 1"),
         ("a = 1\na = 2\n", "is not valid TOML: Cannot overwrite a value (at line 2"),
     ],
@@ -351,6 +353,24 @@ def test_what_the_example_shows_is_the_default_where_it_does_not_say_otherwise(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     shown, default = loaded(tmp_path, uncommented()), load_settings(None, {})
-    for part in ("web", "defaults", "database", "base_url", "secret_key", "encoder", "engine"):
+    assert shown.web.model_copy(update={"status_token": None}) == default.web
+    for part in (
+        "sunset",
+        "log",
+        "defaults",
+        "database",
+        "base_url",
+        "secret_key",
+        "encoder",
+        "engine",
+    ):
         assert getattr(shown, part) == getattr(default, part)
     assert (shown.mail.maildir, shown.smtp.port) == (default.mail.maildir, default.smtp.port)
+
+
+def test_proxies_are_a_list_and_in_a_variable_parted_by_commas(tmp_path: Path) -> None:
+    file = tmp_path / "digest.toml"
+    file.write_text('[web]\nproxies = ["10.0.0.0/8", "::1"]')
+    assert load_settings(file, {}).web.proxies == ("10.0.0.0/8", "::1")
+    told = {"DIGEST_WEB_PROXIES": "127.0.0.1, 10.1.0.0/16"}
+    assert load_settings(None, told).web.proxies == ("127.0.0.1", "10.1.0.0/16")

@@ -6,13 +6,24 @@ import pytest
 from sqlalchemy import func, select, text
 
 import digest.subscribers as subscribers
+from digest.delivery.suppression import lift, suppress
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
-from digest.store.tables import Base, Consent, Delivery, Interest, Mute, Subscriber, VoteRow
+from digest.store.tables import (
+    Attempt,
+    Base,
+    Consent,
+    Delivery,
+    Interest,
+    Mute,
+    Subscriber,
+    VoteRow,
+)
 from digest.subscribers import Subscription, parse_subscription
-from tests.web.seed import NOON, add_edition, add_paper
+from digest.subscribers.exchange import EXPORTED, NOT_EXPORTED, tables_of_subscribers
+from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
 DEFAULTS = SubscriberDefaults()
 SECRET = b"a secret of enough bytes"
@@ -208,10 +219,10 @@ def test_whoever_left_can_come_back_by_confirming_again(sessions: Sessions) -> N
     sign_up(sessions, asked())
     confirmed(sessions)
     left(sessions, now=NOON + timedelta(hours=1))
-    assert sign_up(sessions, asked(hour="5"), NOON + timedelta(hours=2)) == "asked"
+    assert sign_up(sessions, asked(), NOON + timedelta(hours=2)) == "asked"
     assert found(sessions).state == "pending"
     confirmed(sessions, now=NOON + timedelta(hours=3))
-    assert (found(sessions).state, found(sessions).hour) == ("active", 5)
+    assert found(sessions).state == "active"
     assert consents(sessions) == ["asked", "confirmed", "left", "asked", "confirmed"]
 
 
@@ -369,7 +380,7 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) ->
     with sessions() as session:
         subscribers.pause(session, "ann@example.org", None, now=NOON)
         assert subscribers.wake(session, NOON + timedelta(days=999)) == 0
-        view = subscribers.resume(session, "ann@example.org", now=NOON)
+        view = subscribers.resume(session, "ann@example.org", secret=SECRET, now=NOON)
     assert (view.state, view.next_due_at) == ("active", datetime(2026, 3, 2, 7, tzinfo=UTC))
 
 
@@ -382,7 +393,20 @@ def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) ->
     with sessions() as session, refused:
         subscribers.pause(session, "ann@example.org", None, now=NOON)
     with sessions() as session, refused:
-        subscribers.resume(session, "ann@example.org", now=NOON)
+        subscribers.resume(session, "ann@example.org", secret=SECRET, now=NOON)
+
+
+def test_who_is_on_the_suppression_list_is_not_resumed(sessions: Sessions) -> None:
+    added(sessions, asked())
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", None, now=NOON)
+        suppress(session, "ann@example.org", SECRET, reason="complaint", now=NOON)
+    with sessions() as session, pytest.raises(BadInput, match="digest suppressions remove"):
+        subscribers.resume(session, "ann@example.org", secret=SECRET, now=NOON)
+    with sessions() as session:
+        lift(session, "ann@example.org", SECRET)
+        view = subscribers.resume(session, "ann@example.org", secret=SECRET, now=NOON)
+    assert view.state == "active"
 
 
 def test_changing_checks_like_signing_up_and_keeps_the_rest(sessions: Sessions) -> None:
@@ -452,6 +476,33 @@ def test_an_export_holds_everything_and_is_json(sessions: Sessions) -> None:
     assert everything["editions"][0]["local_date"] == "2026-03-01"
     assert everything["consents"][0]["kind"] == "added by operator"
     assert everything["deliveries"][0]["state"] == "queued"
+
+
+def test_an_export_has_a_part_for_every_table_that_names_a_subscriber() -> None:
+    """A new table fails here until it is exported, or its reason is written down."""
+    assert tables_of_subscribers() == {*EXPORTED, *NOT_EXPORTED}
+    assert all(reason for reason in NOT_EXPORTED.values())
+    assert not {*EXPORTED} & {*NOT_EXPORTED}
+
+
+def test_an_export_leaves_out_only_what_says_nothing_of_a_person(sessions: Sessions) -> None:
+    added(sessions, asked(interest="graphs"))
+    with sessions() as session:
+        paper_id = add_paper(session, "A paper")
+        add_edition(session, 1, [paper_id], queued=True)
+        session.add(Attempt(delivery_id=1, at=NOON, state="deferred", code=450, reply="later"))
+        add_edition(session, add_subscriber(session, "bob@example.org"), [paper_id], queued=True)
+    with sessions.reading() as session:
+        everything = subscribers.export(session, 1)
+    assert set(everything) == {"subscriber", *EXPORTED} - {"subscribers"}
+    assert everything["subscriber"]["bounce_points"] == 0
+    assert everything["attempts"][0]["reply"] == "later"
+    assert everything["edition_items"][0]["title"] == "A paper"
+    assert [len(everything[name]) for name in ("editions", "deliveries", "attempts")] == [1, 1, 1]
+    for name, table in Base.metadata.tables.items():
+        if name in EXPORTED and name != "subscribers" and everything[name]:
+            left_out = {column.name for column in table.columns} - set(everything[name][0])
+            assert left_out <= {"subscriber_id", "text_hash", "claimed_by", "claimed_until"}
 
 
 CSV = """\ufeffaddress,timezone,hour,interest

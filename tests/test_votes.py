@@ -2,12 +2,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.store import Sessions
-from digest.store.tables import VoteValue
-from digest.votes import Vote, record_vote, undo_vote, vote, votes_of
+from digest.store.tables import VoteRow, VoteValue
+from digest.votes import (
+    Vote,
+    forget_votes,
+    record_vote,
+    release_votes,
+    take_back,
+    undo_vote,
+    vote,
+    votes_of,
+)
 from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
 LATER = NOON + timedelta(days=90)
@@ -85,3 +95,98 @@ def test_without_a_link_any_known_paper_can_be_voted_on(sessions: Sessions, up: 
             with pytest.raises(Unknown, match="404"):
                 vote(session, subscriber_id, unknown, "down", at=NOON, via="cli")
     assert stored(sessions) == {paper_id: "down"}
+
+
+# Who may have cast it
+
+
+@pytest.fixture
+def ballot(sessions: Sessions) -> list[Claim]:
+    """An up vote on each of six papers of one edition."""
+    with sessions() as session:
+        who = add_subscriber(session, "ann@example.org")
+        papers = [add_paper(session, f"Paper {n}") for n in range(6)]
+        edition = add_edition(session, who, papers)
+    return [Claim("vote", who, LATER, edition, paper, "up") for paper in papers]
+
+
+def press(sessions: Sessions, claim: Claim, seconds: float, *, pressed: bool = True) -> bool:
+    """Vote; whether it is held."""
+    with sessions() as session:
+        at = NOON + timedelta(seconds=seconds)
+        return record_vote(session, claim, at=at, pressed=pressed).held
+
+
+def held(sessions: Sessions) -> list[int]:
+    with sessions.reading() as session:
+        query = select(VoteRow.paper_id).where(VoteRow.held_at.is_not(None))
+        return sorted(session.scalars(query))
+
+
+def test_what_no_person_pressed_is_held_until_one_does(
+    sessions: Sessions, ballot: list[Claim]
+) -> None:
+    up = ballot[0]
+    assert press(sessions, up, 0, pressed=False) is True
+    assert press(sessions, up, 60, pressed=False) is True
+    assert press(sessions, up, 120) is False
+    assert held(sessions) == []
+
+
+def test_what_no_person_pressed_changes_nothing_that_one_did(
+    sessions: Sessions, ballot: list[Claim]
+) -> None:
+    up = ballot[0]
+    press(sessions, up, 0)
+    assert press(sessions, replace(up, value="down"), 60, pressed=False) is False
+    assert stored(sessions) == {up.paper_id: "up"}
+    with sessions() as session:
+        assert take_back(session, up, pressed=False) is False
+        assert take_back(session, up, pressed=True) is True
+    assert stored(sessions) == {}
+
+
+def test_more_votes_at_once_than_anybody_reads_are_all_held(
+    sessions: Sessions, ballot: list[Claim]
+) -> None:
+    for n, claim in enumerate(ballot):
+        assert press(sessions, claim, n) is (n >= 4)
+    assert held(sessions) == [claim.paper_id for claim in ballot]
+    # Later, and one by one, a person says so.
+    assert press(sessions, ballot[0], 60) is False
+    assert held(sessions) == [claim.paper_id for claim in ballot[1:]]
+
+
+def test_votes_as_fast_as_somebody_reads_all_count(sessions: Sessions, ballot: list[Claim]) -> None:
+    for n, claim in enumerate(ballot):
+        assert press(sessions, claim, n * 1.5) is False
+
+
+def test_another_choice_within_two_seconds_is_held_and_later_counts(
+    sessions: Sessions, ballot: list[Claim]
+) -> None:
+    up = ballot[0]
+    press(sessions, up, 0)
+    assert press(sessions, replace(up, value="down"), 1) is True
+    assert stored(sessions) == {up.paper_id: "down"}
+    assert press(sessions, replace(up, value="down"), 10) is False
+
+
+def test_a_person_can_let_the_held_votes_of_an_edition_count(
+    sessions: Sessions, ballot: list[Claim]
+) -> None:
+    for n, claim in enumerate(ballot[:2]):
+        press(sessions, claim, n, pressed=False)
+    edition = replace(ballot[0], purpose="edition", paper_id=0, value="")
+    with sessions() as session:
+        assert release_votes(session, replace(edition, edition_id=99)) == 0
+        assert release_votes(session, edition) == 2
+    assert held(sessions) == []
+
+
+def test_all_votes_can_be_forgotten(sessions: Sessions, ballot: list[Claim]) -> None:
+    for n, claim in enumerate(ballot):
+        press(sessions, claim, n * 10)
+    with sessions() as session:
+        assert forget_votes(session, 1) == 6
+    assert stored(sessions) == {}

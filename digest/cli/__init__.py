@@ -19,8 +19,13 @@ _NOUNS = {
     "demo": "Make a small world with invented papers and look at its mails.",
     "init": "Write a commented digest.toml and make the database.",
     "doctor": "Check settings, database, model, mail server and clock; say what to fix.",
+    "backup": "Write the whole database to one file, while Digest goes on working.",
+    "restore": "Read a backup into an empty database.",
     "serve": "Run the web pages and the scheduler in one process.",
+    "worker": "Do the jobs of a cluster on this machine.",
     "tick": "Do once what the scheduler would do now; for cron.",
+    "status": "The day at a glance: due, built, sent, votes, sources.",
+    "evaluate": "How ranking does, week by week, by what readers did with it.",
     "deliver": "Send the mails that are due.",
     "deliveries": "The mails, and what became of them.",
     "bounces": "Mail that came back, and what followed from it.",
@@ -32,6 +37,9 @@ _NOUNS = {
     "subscribers": "Who gets the digest, and how.",
     "profiles": "What subscribers told us and what was learned from it.",
     "editions": "Preview, build and show digests.",
+    "replay": "Live past days again with simulated readers.",
+    "mail": "Look at mails before anybody gets them.",
+    "load-test": "A whole day for many invented readers, end to end, with a report.",
     "bench": "Measure: ranking, trending, speed, crashes.",
 }
 
@@ -42,7 +50,7 @@ class _Nouns(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Put the real command in the place of its name."""
         if args and args[0] in _NOUNS:
-            module = import_module(f"digest.cli.{args[0]}")
+            module = import_module(f"digest.cli.{args[0].replace('-', '_')}")
             self.commands[args[0]] = typer.main.get_command(module.app)
         return super().resolve_command(ctx, args)
 

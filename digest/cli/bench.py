@@ -12,14 +12,16 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from digest.cli.door import Columns, facts, note, print_json, progress, say, show
+from digest.cli.door import Columns, facts, note, print_json, progress, say, settings_of, show
 from digest.errors import BadInput
 from digest.evaluation.protocol import KINDS, Part, load
 
 if TYPE_CHECKING:
     from digest.evaluation.ranking import Report
 
-app = typer.Typer(no_args_is_help=True, help="Measure: ranking, trending, speed, crashes.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure: ranking, trending, summaries, speed, crashes."
+)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the data.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
@@ -34,7 +36,7 @@ Cache = Annotated[
 
 @app.callback()
 def bench() -> None:
-    """Measure: ranking, trending, speed, crashes."""
+    """Measure: ranking, trending, summaries, speed, crashes."""
 
 
 @app.command(epilog="Example: digest bench ranking citeulike --method digest --method random")
@@ -108,6 +110,63 @@ def trending(folder: Folder, as_json: AsJson = False) -> None:
         f"{report.papers} papers of {report.days} days, {report.counted_again} counted again; "
         f"{report.unreadable} files are no page; "
         f"{report.days_tuned_on} days that the score was fitted on are left out"
+    )
+
+
+@app.command(epilog="Example: digest bench ingest arxiv_days")
+def ingest(folder: Folder, as_json: AsJson = False) -> None:
+    """Take in every file of a folder of pages, and tell how fast and in how much memory.
+
+    It runs in a database of its own. The memory is the most that was taken after each third.
+    """
+    from digest.evaluation.ingesting import measure_ingesting
+    from digest.papers.collect import files_of
+
+    with progress("Reading", len(files_of(folder))) as step:
+        measured = asdict(measure_ingesting(folder, progress=step))
+    if as_json:
+        print_json(measured)
+        return
+    thirds = " ".join(f"{peak:.0f}" for peak in measured["peak_mb"])
+    facts(measured | {"peak_mb": thirds})
+
+
+@app.command(epilog="Example: digest bench summaries hf_daily")
+def summaries(
+    folder: Folder,
+    part: Annotated[
+        Part, typer.Option(help="tune: January and February 2026; report: all else; all.")
+    ] = "report",
+    encoder: Encoder = None,
+    cache: Cache = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare summaries with those that a large model wrote: ROUGE-L, and cosine of embeddings.
+
+    DIR holds one response of the daily-papers API a day, *.json; papers with an ai_summary count.
+    Against the abstract's first sentence, its last, and its first two.
+    """
+    from digest.evaluation.embeddings import Embeddings, cache_folder
+    from digest.evaluation.summaries import METHODS, evaluate_summaries, read_told
+    from digest.papers.encoder import DEFAULT, SentenceEncoder
+
+    papers = read_told(folder, part=part)
+    embeddings = Embeddings(SentenceEncoder(encoder or DEFAULT), cache or cache_folder())
+    with progress("Encoding", (len(METHODS) + 1) * len(papers)) as step:
+
+        def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+            step(len(texts) - len(embeddings.missing(texts)))
+            return embeddings(texts, progress=step)
+
+        report = evaluate_summaries(papers, embed, part=part)
+    if as_json:
+        print_json({**asdict(report), "encoder": embeddings.encoder.identity})
+        return
+    rows = [{"method": name, **asdict(marks)} for name, marks in report.methods.items()]
+    show(rows, _SUMMARIES, as_json=False)
+    note(
+        f"{report.papers} papers, {report.two_sentences:.0%} of ours in two sentences; "
+        f"the references have {report.reference_characters:.0f} characters"
     )
 
 
@@ -196,6 +255,112 @@ def delivery(
     print_json(measured) if as_json else facts(measured)
 
 
+@app.command(epilog="Example: digest bench web --messages 2000")
+def web(
+    messages: Annotated[int, typer.Option(min=100, help="Mails that are sent meanwhile.")] = 10_000,
+    postgresql: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A server to make a database on; else 127.0.0.1:5432."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Open edition pages and cast votes while made-up mails are sent on the same machine.
+
+    On SQLite and, where there is a server, on PostgreSQL; times in milliseconds. The status is 1
+    where a request was not answered as it should be.
+    """
+    from digest.evaluation.crash import POSTGRESQL
+    from digest.evaluation.web import as_json as plain
+    from digest.evaluation.web import measure_web
+    from digest.web import create_web
+
+    with progress("Sending", 2 * messages) as step:
+        report = measure_web(
+            create_web, messages, postgresql=postgresql or POSTGRESQL, progress=step
+        )
+    for name, why in report.left_out.items():
+        note(f"{name} is left out: {why}")
+    if as_json:
+        print_json(plain(report))
+    else:
+        rows = [
+            {"database": name, "request": what.replace("_", " "), **asdict(getattr(speed, what))}
+            for name, speed in report.databases.items()
+            for what in ("edition", "vote", "edition_alone", "vote_alone")
+        ]
+        show(rows, {name.replace("_", " "): name for name in rows[0]}, as_json=False)
+        for name, speed in report.databases.items():
+            note(f"{name}: {speed.mails_per_second} mails a second meanwhile")
+    speeds = report.databases.values()
+    if any(
+        one.failed for s in speeds for one in (s.edition, s.vote, s.edition_alone, s.vote_alone)
+    ):
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: digest bench cluster --subscribers 20000 --workers 1,2")
+def cluster(
+    ctx: typer.Context,
+    subscribers: Annotated[int, typer.Option(min=1, help="Made-up readers.")] = 200_000,
+    workers: Annotated[
+        str, typer.Option(metavar="N,...", help="Numbers of workers, a run each.")
+    ] = "1,2",
+    database: Annotated[
+        str | None, typer.Option(metavar="URL", help="A PostgreSQL server; else the settings'.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="URL", help="A RabbitMQ; else the settings'.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compose and send a morning's mails with real workers, a broker, and PostgreSQL.
+
+    A database and queues are made for it and are gone afterwards; the mail server is made up, too.
+    Times, statements and transactions are a subscriber each.
+    """
+    from digest.evaluation.cluster import as_json as plain
+    from digest.evaluation.cluster import measure_cluster
+
+    settings = settings_of(ctx)
+    numbers = _numbers(workers)
+    with progress("Sending", subscribers * len(numbers)) as step:
+        measured = measure_cluster(
+            subscribers,
+            numbers,
+            database=database or settings.database,
+            engine=engine or settings.engine,
+            progress=step,
+        )
+    if as_json:
+        print_json(plain(measured))
+        return
+    rows = [
+        {
+            **asdict(run),
+            **{
+                f"{kind} {name}": value
+                for kind, stage in run.stages.items()
+                for name, value in asdict(stage).items()
+            },
+        }
+        for run in measured.runs
+    ]
+    show(
+        rows, {name.replace("_", " "): name for name in rows[0] if name != "stages"}, as_json=False
+    )
+    note(f"A mail adds {measured.bytes_a_day} bytes to the database, {measured.bytes_by_table}")
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(number) for number in text.split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise BadInput(f"workers: numbers like 1,2, not {text!r}")
+    return numbers
+
+
 def _papers(n: int) -> tuple[list[str], list[str]]:
     """Titles and texts of `n` papers: the demo's, then the same again, told apart by a number."""
     from digest.papers.identity import text_of
@@ -247,7 +412,7 @@ def _show_ranking(report: "Report") -> None:
 
 def _with_error(name: str, error: str) -> Callable[[Mapping[str, Any]], str]:
     def cell(row: Mapping[str, Any]) -> str:
-        if name not in row:
+        if row.get(name) is None:
             return ""
         spread = row[error]
         return f"{row[name]:.3f}" + ("" if spread is None else f" ±{spread:.3f}")
@@ -274,6 +439,14 @@ _RANKING: Columns = {
     "Recall@10": _with_error("recall@10", "recall@10_se"),
     "MRR": _with_error("mrr", "mrr_se"),
     "AUC": _with_error("auc", "auc_se"),
+}
+_SUMMARIES: Columns = {
+    "method": "method",
+    "ROUGE-L": _with_error("rouge_l", "rouge_l_se"),
+    "similarity": _with_error("similarity", "similarity_se"),
+    "characters": "characters",
+    "digest leads by": _with_error("rouge_l_lead", "rouge_l_lead_se"),
+    "and by": _with_error("similarity_lead", "similarity_lead_se"),
 }
 _TRENDING: Columns = {
     "method": "method",

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from digest.cli.door import Json, Limit, note, now, opened, progress, show
-from digest.delivery.breaker import end_pause
+from digest.delivery.breaker import resume as resume_sending
 from digest.delivery.outbox import n_due
 from digest.delivery.sending import DeliveryReport, deliver
 
@@ -23,19 +23,20 @@ def deliver_(
     ctx: typer.Context,
     limit: Limit = 0,
     resume: Annotated[
-        bool, typer.Option("--resume", help="End a pause that a breaker made, and send.")
+        bool, typer.Option("--resume", help="End whatever pauses sending, and send.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Send the mails that are due, each once; to the server of the settings, else to a Maildir.
 
     A signal ends it when what is in flight is done; a second one at once, which loses nothing.
-    The status is 1 where a mail failed, nobody knows what became of it, or sending is paused.
+    The status is 1 where a mail failed, nobody knows what became of it, readers complain, or
+    sending is paused.
     """
     with opened(ctx) as digest:
         with digest.sessions() as session:
             if resume:
-                end_pause(session)
+                resume_sending(session, now())
             due = n_due(session, now())
         with progress("Sending", min(due, limit or due)) as step, _stopped_by_signals() as stopped:
             report = asyncio.run(
@@ -51,7 +52,8 @@ def deliver_(
                 )
             )
     _tell(report, as_json=as_json)
-    if report.doubts or report.pause or report.states["failed"] or report.states["uncertain"]:
+    ill = report.doubts or report.pause or report.alarm
+    if ill or report.states["failed"] or report.states["uncertain"]:
         raise typer.Exit(1)
 
 
@@ -63,6 +65,8 @@ def _tell(report: DeliveryReport, *, as_json: bool) -> None:
         note(f"{report.released} more are due: digest deliver goes on with them")
     if report.states["uncertain"]:
         note("Nobody knows whether some have arrived: see digest deliveries uncertain")
+    if report.alarm:
+        note(f"Readers complain: {report.alarm}")
     if report.pause:
         note(
             f"Sending is paused until {report.pause.until:%Y-%m-%d %H:%M} UTC: "

@@ -1,7 +1,6 @@
 """What every command needs: the App, options of one meaning, tables, JSON and progress."""
 
 import json
-import logging
 import os
 import re
 import sys
@@ -20,8 +19,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from digest.engine import App, open_app
+from digest.engine.logs import start_logging
 from digest.errors import BadInput
-from digest.settings import FILE_NAME, Settings, load_settings
+from digest.settings import FILE_NAME, LogFormat, Settings, load_settings
 
 
 def parse_day(text: str) -> date:
@@ -88,15 +88,9 @@ def opened(ctx: typer.Context) -> Iterator[App]:
         app.sessions.engine.dispose()
 
 
-def log_to_stderr() -> None:
+def log_to_stderr(form: LogFormat = "text") -> None:
     """Tell what jobs do, for the commands that work by themselves."""
-    logging.basicConfig(
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
-    # One line a tick from the scheduler says nothing that the jobs do not.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    start_logging(form)
 
 
 def show(

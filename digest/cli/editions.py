@@ -1,6 +1,7 @@
 """`digest editions`: preview, build and show digests."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -20,10 +21,11 @@ from digest.cli.door import (
     progress,
     say,
     show,
+    shown_time,
     status,
     write_text,
 )
-from digest.delivery.letters import render_edition
+from digest.delivery.letters import mail_as_sent, render_edition
 from digest.editions import (
     Edition,
     build_editions,
@@ -31,9 +33,11 @@ from digest.editions import (
     edition_of,
     in_words,
     local_date_of,
+    note_in_words,
     preview,
 )
 from digest.engine import App
+from digest.mail import WireMessage
 from digest.papers.embedding import embed_pending, pending
 from digest.profiles.interests import embed_interests
 from digest.subscribers import find
@@ -92,11 +96,17 @@ def build(
     say(f"{report.built} built, {report.empty} with nothing new, {report.skipped} not due")
 
 
-@app.command("show", epilog="Example: digest editions show ada@example.org --date 2026-11-20")
+@app.command(
+    "show",
+    epilog="Example: digest editions show ada@example.org --date 2026-11-20 --eml > mail.eml",
+)
 def show_(
     ctx: typer.Context,
     address: Address,
     date: Day = None,
+    eml: Annotated[
+        bool, typer.Option("--eml", help="Print the mail as it was sent, headers and all.")
+    ] = False,
     as_json: Json = False,
     limit: Limit = 0,
 ) -> None:
@@ -104,7 +114,19 @@ def show_(
     with opened(ctx) as digest, digest.sessions.reading() as session:
         who = find(session, address)
         edition = edition_of(session, who.id, date)
+        if eml:
+            _print_mail(*mail_as_sent(session, edition.edition_id, digest.postage))
+            return
     _show(edition, as_json=as_json, limit=limit)
+
+
+def _print_mail(message: WireMessage, differs_since: datetime | None) -> None:
+    if differs_since:
+        note(
+            f"digest: sent {shown_time(differs_since)} UTC with other templates or mail settings "
+            "than today's: its words and links are these, its looks may have been others"
+        )
+    print(message.raw.decode(), end="")
 
 
 def _embed(digest: App) -> None:
@@ -144,3 +166,7 @@ def _show(edition: Edition, *, as_json: bool, limit: int = 0) -> None:
     }
     if rows:
         show(rows, columns, as_json=False, limit=limit)
+    if edition.paper_notes:
+        say("\nNews of papers they liked\n")
+        columns = {"paper": "title", "what": note_in_words}
+        show(edition.paper_notes, columns, as_json=False)

@@ -18,7 +18,9 @@ from digest.cli.door import (
     show,
     status,
 )
-from digest.papers.catalog import find_paper, list_papers, listings_of, search_papers
+from digest.papers.catalog import find_paper, list_papers, listings_of, search_papers, summary_of
+from digest.papers.copies import copies_of
+from digest.papers.news import news_of_paper
 
 app = typer.Typer(no_args_is_help=True, help="Look papers up.")
 
@@ -56,9 +58,16 @@ def show_(
     with opened(ctx) as digest, digest.sessions.reading() as session:
         view = find_paper(session, paper)
         listings = listings_of(session, view.id)
+        copies, news = copies_of(session, view.id), news_of_paper(session, view.id)
+        summary = summary_of(session, view.id)
     if as_json:
-        shown = [asdict(listing) for listing in listings[: limit or None]]
-        print_json([{**asdict(view), "listings": shown}])
+        shown = {
+            "summary": summary,
+            "listings": list(map(asdict, listings[: limit or None])),
+            "copies": list(map(asdict, copies)),
+            "news": list(map(asdict, news)),
+        }
+        print_json([asdict(view) | shown])
         return
     say(f"{view.title}\n")
     facts(
@@ -70,9 +79,14 @@ def show_(
             "link": view.url,
             "code": view.code_url,
             "published": view.published_on,
+            "version": view.version,
+            "journal": view.published_in,
+            "language": view.language,
             "embedded": "yes" if view.embedded else "not yet: digest tick",
         }
     )
+    if summary:
+        say(f"\n{summary}")
     say(f"\n{view.abstract or '(no abstract)'}\n")
     columns: Columns = {
         "seen (UTC)": "seen_at",
@@ -82,6 +96,12 @@ def show_(
         "upvotes": "upvotes",
     }
     show(listings, columns, as_json=False, limit=limit)
+    if news:
+        say("\nWhat became of it\n")
+        show(news, {"noticed (UTC)": "noticed_at", "kind": "kind", "what": "detail"}, as_json=False)
+    if copies:
+        say("\nOther papers of this work\n")
+        show(copies, {"id": "paper_id", "kind": "kind", "title": "title"}, as_json=False)
 
 
 @app.command(epilog="Example: digest papers search 'sparse retrieval'")

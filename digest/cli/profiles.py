@@ -1,5 +1,6 @@
 """`digest profiles`: what subscribers told us, and what was learned from it."""
 
+import os
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,7 @@ from digest.cli.door import (
     opened,
     print_json,
     read_bytes,
+    read_text,
     say,
     show,
     status,
@@ -35,6 +37,8 @@ from digest.profiles.interests import (
 from digest.profiles.learned import RECENT, learned
 from digest.profiles.mutes import MuteView
 from digest.profiles.seeds import MOST_SEEDS, import_file, like_author
+from digest.profiles.zotero import import_zotero
+from digest.sources.fetch import fetch
 from digest.store.tables import MuteKind, VoteValue
 from digest.subscribers import find
 
@@ -214,7 +218,7 @@ def export(ctx: typer.Context, address: Address) -> None:
 @app.command(
     "import",
     epilog="Examples: digest profiles import ada@example.org library.bib; "
-    "digest profiles import ada@example.org --author 'Ada Lovelace'",
+    "digest profiles import ada@example.org --zotero users/475425 --key-file key.txt",
 )
 def import_(
     ctx: typer.Context,
@@ -227,17 +231,34 @@ def import_(
         ),
     ] = None,
     author: Annotated[str, typer.Option(help="Like what is stored of this author.")] = "",
+    zotero: Annotated[
+        str,
+        typer.Option(metavar="LIBRARY", help="Of zotero.org: users/NUMBER or groups/NUMBER."),
+    ] = "",
+    key_file: Annotated[
+        Path | None,
+        typer.Option(help="Holds the library's API key; else ZOTERO_API_KEY, or none."),
+    ] = None,
 ) -> None:
     """Start a profile: like the papers of a file or an author, or add what an export holds.
 
     Votes that were cast before stay. What is not stored here and has no title is told of.
     """
-    if (file is None) == (not author):
-        raise BadInput("nothing to import: give either a FILE or --author")
+    if sum([file is not None, bool(author), bool(zotero)]) != 1:
+        raise BadInput("nothing to import: give either a FILE, --author or --zotero")
     with opened(ctx) as digest:
         with digest.sessions.reading() as session:
             who = find(session, address)
-        if file is None:
+        if zotero:
+            key = read_text(key_file) if key_file else os.environ.get("ZOTERO_API_KEY", "")
+            contact, allow = digest.settings.mail.from_address, digest.settings.fetch.allow
+
+            def get(url: str) -> bytes:
+                return fetch(url, contact=contact, allow=allow, token=key.strip()).body or b""
+
+            with status("Asking Zotero"):
+                report = import_zotero(digest.sessions, who.id, zotero, get, now=now())
+        elif file is None:
             with digest.sessions() as session:
                 report = like_author(session, who.id, author, now=now())
         else:
@@ -247,5 +268,7 @@ def import_(
     say(f"{who.address}: {counts}{new if report.new_papers else ''}")
     if report.left_out:
         note(f"Only the newest {MOST_SEEDS:,} papers count; {report.left_out:,} are left out.")
+    for problem in report.problems:
+        note(f"Not read: {problem}")
     for title in report.unknown:
         note(f"Not stored here: {title}")

@@ -27,6 +27,7 @@ from digest.cli.door import (
     show,
     shown_time,
 )
+from digest.engine.erase import erase_for_good
 from digest.errors import BadInput
 from digest.store.tables import SubscriberState
 
@@ -60,6 +61,9 @@ def add(
         str | None,
         typer.Option(help="Only papers at least so likely to be voted up, 0 to 1; none: off."),
     ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Of their mails, like de; none: the operator's.")
+    ] = None,
     ask: Annotated[
         bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")
     ] = False,
@@ -73,6 +77,7 @@ def add(
         "length": length,
         "mix": mix,
         "min_probability": min_probability,
+        "language": language,
         "interest": "\n".join(interest or []),
     }
     given = {name: value for name, value in given.items() if value is not None}
@@ -125,6 +130,7 @@ def show_(ctx: typer.Context, address: Address, as_json: Json = False) -> None:
             "likely": None
             if who.min_probability is None
             else f"at least {who.min_probability:.0%}",
+            "language": who.language,
             "asked": f"{shown_time(who.created_at)} UTC",
             "confirmed": who.confirmed_at and f"{shown_time(who.confirmed_at)} UTC",
         }
@@ -152,7 +158,7 @@ def pause(
 def resume(ctx: typer.Context, address: Address) -> None:
     """Mail a paused subscriber again."""
     with opened(ctx) as digest, digest.sessions() as session:
-        who = room.resume(session, address, now=now())
+        who = room.resume(session, address, secret=digest.secret, now=now())
     say(f"{who.address}: active; the next digest is due at {shown_time(who.next_due_at)} UTC")
 
 
@@ -165,12 +171,13 @@ def remove(
     ),
 ) -> None:
     """Unsubscribe somebody: they get no more mail, and what is queued is taken back."""
-    with opened(ctx) as digest, digest.sessions() as session:
-        who = room.find(session, address)
-        if erase:
-            room.erase(session, address)
-        else:
-            room.leave(session, who.id, now=now(), why="removed by the operator")
+    with opened(ctx) as digest:
+        with digest.sessions() as session:
+            who = room.find(session, address)
+            if not erase:
+                room.leave(session, who.id, now=now(), why="removed by the operator")
+        if erase and not erase_for_good(digest, who.id):
+            note("digest: the address stands elsewhere in the database, such as in a page")
     say(f"{who.address}: {'erased' if erase else 'left'}")
 
 

@@ -34,6 +34,8 @@ def tick_(ctx: typer.Context, as_json: Json = False) -> None:
                 for done in report.done
             ]
         )
+    elif report.submitted:
+        note(f"{report.submitted} jobs were submitted: digest worker does them.")
     elif not report.done:
         note("Nothing is due.")
     for key, until, failures in report.held:

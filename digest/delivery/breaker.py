@@ -6,8 +6,9 @@ A pause is kept in the database, so that all processes keep it; it doubles while
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
-from sqlalchemy import delete
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.policy import Outcome
@@ -17,7 +18,7 @@ from digest.store.tables import Breaker as Row
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=1)
 
-_NAME = "sending"
+Name = Literal["sending", "complaints", "bounces"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +65,52 @@ class Breaker:
 
 def read_pause(session: Session) -> Pause | None:
     """The pause that is on, or that ended without a success since; None where all is well."""
-    row = session.get(Row, _NAME)
+    rows = select(Row).where(Row.failures > 0).order_by(Row.until.desc()).limit(1)
+    row = session.scalar(rows)
     return Pause(row.until, row.failures, row.reason) if row else None
 
 
 def pause(session: Session, reason: str, now: datetime) -> Pause:
     """Pause sending, twice as long as the last time in a row; one that is on already stays."""
-    before = read_pause(session)
-    if before and before.until > now:
-        return before
-    failures = before.failures + 1 if before else 1
+    row = session.get(Row, "sending")
+    if row and row.until > now:
+        return Pause(row.until, row.failures, row.reason)
+    failures = row.failures + 1 if row else 1
     until = now + min(FIRST_PAUSE * 2.0 ** min(failures - 1, 16), LONGEST_PAUSE)
+    return begin_pause(session, "sending", reason, until, failures)
+
+
+def begin_pause(
+    session: Session, name: Name, reason: str, until: datetime, failures: int = 1
+) -> Pause:
+    """Pause sending until an instant."""
     values = {"until": until, "failures": failures, "reason": reason}
     session.execute(
         insert(session, Row)
-        .values(name=_NAME, **values)
+        .values(name=name, **values)
         .on_conflict_do_update(index_elements=["name"], set_=values)
     )
     return Pause(until, failures, reason)
 
 
-def end_pause(session: Session) -> bool:
-    """Send again; whether there was a pause."""
-    gone = session.scalar(delete(Row).where(Row.name == _NAME).returning(Row.name))
-    return gone is not None
+def end_pause(session: Session, name: Name = "sending") -> bool:
+    """Forget a pause, for it goes again or is over; whether there was one."""
+    over = delete(Row).where(Row.name == name, Row.failures > 0).returning(Row.name)
+    return session.scalar(over) is not None
+
+
+def is_on_trial(session: Session) -> bool:
+    """Whether sending was paused, and nothing has been sent since."""
+    return session.get(Row, "sending") is not None
+
+
+def resume(session: Session, now: datetime) -> None:
+    """Send again on a person's word, whatever it was paused for."""
+    end_pause(session)
+    # When that was stays: what they have been told of must not stop it again.
+    session.execute(update(Row).where(Row.failures > 0).values(until=now, failures=0))
+
+
+def heard_until(session: Session, name: Name) -> datetime | None:
+    """When a person last ended a pause of that name, if it has not begun again."""
+    return session.scalar(select(Row.until).where(Row.name == name, Row.failures == 0))

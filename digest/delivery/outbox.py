@@ -7,12 +7,12 @@ written; one that expires becomes `uncertain`, is never sent again by itself, an
 person to settle it.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Table, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Table, case, func, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.policy import Outcome, wait_after
@@ -20,7 +20,16 @@ from digest.delivery.standing import bounced_hard, bounced_soft, clear_points
 from digest.delivery.suppression import suppressed_among
 from digest.errors import BadInput, Unknown
 from digest.store.deliveries import LIFE
-from digest.store.tables import Attempt, Delivery, DeliveryState, EditionRow, MailKind, Subscriber
+from digest.store.tables import (
+    AddressChange,
+    Attempt,
+    Delivery,
+    DeliveryState,
+    EditionRow,
+    MailKind,
+    Subscriber,
+    SubscriberState,
+)
 
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
@@ -30,6 +39,17 @@ LEASE = timedelta(minutes=30)
 _DELIVERIES = cast("Table", Delivery.__table__)
 _ATTEMPTS = cast("Table", Attempt.__table__)
 _WAITING = Delivery.state.in_(("queued", "deferred"))
+_CHANGES = ("change_from", "change_to")
+# In which states of theirs subscribers get a mail.
+_WANTED_BY: Mapping[MailKind, tuple[SubscriberState, ...]] = {
+    "edition": ("active",),
+    "confirmation": ("pending",),
+    "change_from": ("active", "paused"),
+    "change_to": ("active", "paused"),
+    "fresh_link": ("active", "paused"),
+    "sunset": ("active",),
+    "goodbye": ("left",),
+}
 _SETTLED_BY_HAND = "settled by hand: it had arrived"
 
 
@@ -57,10 +77,10 @@ class DeliveryView:
     reply: str
 
 
-def n_due(session: Session, now: datetime) -> int:
-    """How many mails may be sent now."""
-    due = select(func.count()).select_from(Delivery).where(_WAITING, Delivery.due_at <= now)
-    return session.scalar(due) or 0
+def n_due(session: Session, now: datetime, *, limit: int | None = None) -> int:
+    """How many mails may be sent now; counting ends at `limit`."""
+    due = select(Delivery.id).where(_WAITING, Delivery.due_at <= now).limit(limit).subquery()
+    return session.scalar(select(func.count()).select_from(due)) or 0
 
 
 def sweep(session: Session, now: datetime) -> None:
@@ -97,17 +117,24 @@ def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) ->
             Delivery.kind,
             Delivery.expires_at,
             Subscriber.state,
-            Subscriber.address_key,
+            case(
+                (Delivery.kind == "change_to", AddressChange.address_key),
+                else_=Subscriber.address_key,
+            ).label("address_key"),
+            AddressChange.id.label("change_id"),
         )
         .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+        .outerjoin(AddressChange, AddressChange.subscriber_id == Subscriber.id)
         .where(Delivery.id.in_(chosen))
     ).all()
-    suppressed = suppressed_among(session, {row.address_key for row in rows}, secret)
+    keys = {row.address_key for row in rows if row.address_key}
+    suppressed = suppressed_among(session, keys, secret)
     wanted = {
         row.id
         for row in rows
         if row.expires_at > now
-        and row.state == ("pending" if row.kind == "confirmation" else "active")
+        and row.state in _WANTED_BY[row.kind]
+        and (row.change_id or row.kind not in _CHANGES)
         and row.address_key not in suppressed
     }
     ids = tuple(id_ for id_ in chosen if id_ in wanted)
@@ -151,7 +178,7 @@ def settle(
     ours = {
         row.id: row
         for row in session.execute(
-            select(Delivery.id, Delivery.subscriber_id).where(
+            select(Delivery.id, Delivery.subscriber_id, Delivery.kind).where(
                 Delivery.id.in_([id_ for id_, _ in outcomes]),
                 Delivery.claimed_by == owner,
                 Delivery.state.in_(("claimed", "in_flight", "uncertain")),
@@ -174,6 +201,9 @@ def settle(
             _set(
                 session, Delivery.id == row.id, state="deferred", due_at=due_at, claimed_until=None
             )
+        # It went to an address that is not theirs yet.
+        if row.kind == "change_to":
+            continue
         if outcome.blame == "address":
             bounced_hard(
                 session, row.subscriber_id, secret=secret, status=outcome.enhanced or "", now=now

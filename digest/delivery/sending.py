@@ -13,14 +13,23 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from aiolimiter import AsyncLimiter
+from sqlalchemy.orm import Session
 
 from digest.delivery import outbox
-from digest.delivery.breaker import Breaker, Pause, end_pause, pause, read_pause
-from digest.delivery.letters import Letter, Postage, compose_letter, read_letters, sign_letter
+from digest.delivery.breaker import Breaker, Pause, end_pause, is_on_trial, pause
+from digest.delivery.guard import guard
+from digest.delivery.letters import (
+    Letter,
+    Postage,
+    compose_letter,
+    note_press,
+    read_letters,
+    sign_letter,
+)
 from digest.delivery.policy import Outcome, unsendable
 from digest.delivery.transport import Transport
 from digest.errors import ServiceUnreachable
@@ -36,6 +45,8 @@ log = logging.getLogger(__name__)
 CLAIM, SIGN, AHEAD = 100, 8, 50
 # What has been answered must not be lost with a database that is away for a moment.
 PATIENCE_SECONDS = (0.1, 1.0, 5.0, 10.0, 20.0)
+# How often a run looks at what comes back.
+GUARD_EVERY = timedelta(minutes=1)
 # How soon it is noticed that a run has to stop, or that the pace allows another mail.
 LOOK_SECONDS = 0.05
 # Replies that come within so much of another are committed with it. Until then their connections
@@ -48,7 +59,8 @@ class DeliveryReport:
     """What became of the mails of one run.
 
     `due` is how many were taken on: those in `states`, and the `released`, which are due again.
-    `pause` is set where sending is paused; `doubts` say what must never be, in words.
+    `pause` is set where sending is paused; `alarm` says in words what readers complain of, and
+    `doubts` what must never be.
     """
 
     due: int
@@ -56,6 +68,7 @@ class DeliveryReport:
     released: int
     pause: Pause | None
     doubts: tuple[str, ...]
+    alarm: str = ""
 
 
 class Pace:
@@ -128,16 +141,19 @@ class _Run:
         self._breaker = Breaker(on_trial=False)
         self._on_trial = False
         self._pause: Pause | None = None
+        self._alarm = ""
+        self._guarded_at = datetime.min.replace(tzinfo=UTC)
 
     async def to_its_end(self) -> DeliveryReport:
         now = self._clock()
         with self._sessions() as session:
             outbox.sweep(session, now)
-            before = read_pause(session)
+            note_press(session, self._postage, now)
+            self._on_trial = is_on_trial(session)
+            self._guard(session, now)
             since = outbox.newest_attempt(session)
-        if before and before.until > now:
-            return DeliveryReport(0, self._states, 0, before, ())
-        self._on_trial = before is not None
+        if self._pause:
+            return DeliveryReport(0, self._states, 0, self._pause, (), self._alarm)
         self._breaker = Breaker(on_trial=self._on_trial)
         async with self._transport:
             try:
@@ -166,7 +182,7 @@ class _Run:
         self._breaker.note(outcome)
 
     def _over(self) -> bool:
-        return bool(self._breaker.reason) or self._stop()
+        return bool(self._breaker.reason or self._pause) or self._stop()
 
     def _wants_more(self) -> bool:
         full = self._limit is not None and self._due >= self._limit
@@ -207,13 +223,23 @@ class _Run:
         """Letters, what cannot be read and why, and how many nobody wants any more."""
         left = CLAIM if self._limit is None else min(CLAIM, self._limit - self._due)
         with self._sessions() as session:
-            claimed = outbox.claim(session, self._owner, left, self._postage.secret, self._clock())
+            now = self._clock()
+            if now - self._guarded_at >= GUARD_EVERY:
+                self._guard(session, now)
+            claimed = outbox.claim(session, self._owner, left, self._postage.secret, now)
         found = self._read(claimed.delivery_ids)
         letters = [one for one in found if isinstance(one, Letter)]
         unreadable = [one for one in found if not isinstance(one, Letter)]
         # Some may have been erased with their readers since the claim.
         gone = len(claimed.delivery_ids) - len(found)
         return letters, unreadable, claimed.cancelled + gone
+
+    def _guard(self, session: Session, now: datetime) -> None:
+        self._guarded_at = now
+        rates, self._pause = guard(session, now)
+        if rates.alarm and not self._alarm:
+            log.error("%s", rates.alarm)
+        self._alarm = rates.alarm
 
     def _read(self, ids: Sequence[int]) -> list[Letter | tuple[int, Exception]]:
         """Read all at once; where that fails, one by one, to tell which it was."""
@@ -326,7 +352,9 @@ class _Run:
             )
         for doubt in doubts:
             log.error("%s", doubt)
-        return DeliveryReport(self._due, self._states, self._released, self._pause, tuple(doubts))
+        return DeliveryReport(
+            self._due, self._states, self._released, self._pause, tuple(doubts), self._alarm
+        )
 
 
 async def _patiently(work: Callable[[], T]) -> T:

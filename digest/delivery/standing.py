@@ -27,10 +27,15 @@ def bounced_hard(
     _suspend(session, row, now)
 
 
-def bounced_soft(session: Session, subscriber_id: int, *, now: datetime) -> bool:
-    """Count a point, one a day (UTC) at most; five suspend. Whether this one did."""
+def bounced_soft(session: Session, subscriber_id: int, *, now: datetime, sure: bool = True) -> bool:
+    """Count a point, one a day (UTC) at most; five suspend. Whether this one did.
+
+    A bounce that anybody could have written, not `sure`, counts, but is never the fifth.
+    """
     row = session.get_one(Subscriber, subscriber_id, with_for_update=True)
     if row.bounced_at and row.bounced_at.astimezone(UTC).date() >= now.astimezone(UTC).date():
+        return False
+    if not sure and row.bounce_points + 1 >= POINTS_SUSPEND:
         return False
     row.bounce_points, row.bounced_at = row.bounce_points + 1, now
     if row.bounce_points < POINTS_SUSPEND:

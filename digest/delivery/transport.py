@@ -106,6 +106,13 @@ class Maildir:
             return _fault(error.strerror or str(error))
         return ""
 
+    def forget(self, message_ids: Collection[str]) -> None:
+        """Delete these mails, wherever in the folder they are, half-written ones included."""
+        for message_id in message_ids:
+            for place in ("tmp", "new", "cur"):
+                for file in (self.folder / place).glob(f"{_file_of(message_id)}*"):
+                    file.unlink(missing_ok=True)
+
     async def __aenter__(self) -> Self:
         """Nothing is held open."""
         return self
@@ -124,7 +131,7 @@ class Maildir:
 
     def _store(self, message: WireMessage) -> None:
         self._make()
-        name = f"{sha256(message.message_id.encode()).hexdigest()[:32]}.digest"
+        name = _file_of(message.message_id)
         new, cur = self.folder / "new", self.folder / "cur"
         # A mail program that has seen a mail moves it to cur/ and appends its flags.
         if (new / name).exists() or any(cur.glob(f"{name}*")):
@@ -351,6 +358,11 @@ def _protocol_of(smtp: SMTP) -> SMTPProtocol:
     if smtp.protocol is None:
         raise SMTPServerDisconnected("Connection lost")
     return smtp.protocol
+
+
+def _file_of(message_id: str) -> str:
+    """The name of a mail's file in a Maildir, to which mail programs append flags."""
+    return f"{sha256(message_id.encode()).hexdigest()[:32]}.digest"
 
 
 def _fault(said: str) -> str:

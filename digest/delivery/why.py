@@ -13,6 +13,7 @@ from digest.editions import Edition, due_on, local_date_of, next_due, read_editi
 from digest.settings import Frequency
 from digest.store.tables import (
     Attempt,
+    Bounce,
     Consent,
     Delivery,
     DeliveryState,
@@ -210,6 +211,14 @@ def _events(
                 f"edition built: {len(edition.items)} of {edition.n_candidates} new papers",
             )
         )
+    came_back = (Bounce.at >= begins) & (Bounce.at < ends)
+    returned = select(Bounce).where(
+        Bounce.subscriber_id == row.id,
+        came_back | Bounce.delivery_id.in_([mail.id for mail in mails]),
+    )
+    for bounce in session.scalars(returned):
+        said = " ".join(filter(None, (bounce.status, bounce.said)))
+        found.append(Event(bounce.at, f"mail came back ({bounce.kind}): {said}".rstrip(": ")))
     for mail in mails:
         found += _events_of(session, mail)
     return sorted(found, key=lambda event: event.at)

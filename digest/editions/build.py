@@ -1,16 +1,16 @@
 """Building editions: what is new for each subscriber, ranked and frozen, a shard at a time."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Exists, delete, exists, func, select
+from sqlalchemy import Exists, delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from digest.editions.edition import Edition, EditionItem, freeze
+from digest.editions.edition import Edition, EditionItem, PaperNote, Receipt, as_plain, freeze
 from digest.editions.items import facts_of, item_of
 from digest.editions.news import (
     Order,
@@ -19,20 +19,25 @@ from digest.editions.news import (
     free_for,
     had_by,
     news_of,
+    thin_because,
     was_taken_back,
 )
+from digest.editions.notes import notes_for
 from digest.editions.outcomes import calibration_of
+from digest.editions.receipts import receipts_of
 from digest.editions.schedule import last_due, local_date_of, next_due
+from digest.languages import msgid
 from digest.profiles.ground import ground_of
 from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.rank import rank
 from digest.ranking.types import Ranking, RunnerUp, Wishes
 from digest.store import Sessions, insert
-from digest.store.deliveries import queue
+from digest.store.deliveries import queue_editions
 from digest.store.tables import (
     EditionItemRow,
     EditionRow,
+    Page,
     Subscriber,
 )
 
@@ -42,6 +47,8 @@ FIRST_WINDOW = timedelta(days=7)
 OVERLAP = timedelta(minutes=10)
 # Subscribers whose editions are ranked together, and stored in one transaction.
 RANKED_AT_ONCE, STORED_AT_ONCE = 200, 50
+# What the frozen columns are made of.
+_EDITIONS, _ITEMS = EditionRow.__table__, EditionItemRow.__table__
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +74,26 @@ class Preview:
     runners_up: tuple[RunnerUp, ...]
 
 
-def due_subscribers(session: Session, now: datetime) -> list[int]:
-    """The subscribers whose edition is due, by their numbers."""
+def due_subscribers(
+    session: Session,
+    now: datetime,
+    *,
+    limit: int | None = None,
+    shard: int = 1,
+    less: Collection[int] = (),
+) -> list[int]:
+    """The subscribers whose edition is due, by their numbers, those who wait longest first.
+
+    At most `limit`, and none in the ranges of `shard` numbers that `less` names.
+    """
     query = (
         select(Subscriber.id)
         .where(Subscriber.state == "active", Subscriber.next_due_at <= now)
-        .order_by(Subscriber.id)
+        .order_by(Subscriber.next_due_at, Subscriber.id)
+        .limit(limit)
     )
+    if less:
+        query = query.where((Subscriber.id // shard).not_in(less))
     return list(session.scalars(query))
 
 
@@ -91,11 +111,12 @@ def build_editions(
         with sessions.reading() as session:
             orders = _orders(session, shard, now)
             made = list(zip(orders, _previews(session, orders, encoder, now=now), strict=True))
+            pages = _pages(session, orders, now)
         report += BuildReport(skipped=len(shard) - len(orders))
         for first in range(0, len(made), STORED_AT_ONCE):
             with sessions() as session:
-                for order, one in made[first : first + STORED_AT_ONCE]:
-                    report += _store(session, order, one, encoder, now)
+                some = made[first : first + STORED_AT_ONCE]
+                report += _store(session, some, encoder, pages, now)
     return report
 
 
@@ -135,6 +156,7 @@ def _ordered(
             if row.id in last
             else min(now - FIRST_WINDOW, first.get(row.id, now)),
             Wish(row.length, row.mix, row.min_probability or 0.0),
+            row.language,
         )
         for row, local_date in zip(rows, dates, strict=True)
     ]
@@ -152,17 +174,22 @@ def _last_with_papers(
     session: Session, subscriber_ids: Sequence[int], now: datetime
 ) -> dict[int, datetime]:
     """When each subscriber's last edition that showed them papers was built."""
-    query = (
-        select(EditionRow.subscriber_id, func.max(EditionRow.built_at))
+    # Backwards in an index to the first that did: however many came before.
+    last = (
+        select(EditionRow.built_at)
         .where(
-            EditionRow.subscriber_id.in_(subscriber_ids),
+            EditionRow.subscriber_id == Subscriber.id,
             EditionRow.built_at < now,
             _has_papers(),
             ~was_taken_back(),
         )
-        .group_by(EditionRow.subscriber_id)
+        .order_by(EditionRow.local_date.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    return dict(session.execute(query).all())
+    query = select(Subscriber.id, last).where(Subscriber.id.in_(subscriber_ids))
+    found: dict[int, datetime | None] = dict(session.execute(query).all())
+    return {id_: at for id_, at in found.items() if at is not None}
 
 
 def _first_window(session: Session, subscriber_ids: Sequence[int]) -> dict[int, datetime]:
@@ -183,12 +210,18 @@ def _previews(
     session: Session, orders: Sequence[Order], encoder: str, *, now: datetime
 ) -> list[Preview]:
     ground = ground_of(session, encoder, now=now) if orders else None
+    thin = {day: thin_because(session, day) for day in {order.local_date for order in orders}}
+    notes = notes_for(session, orders, now)
     if ground is None:
-        return [_preview(order, Ranking((), ()), (), 0, known=False, now=now) for order in orders]
+        nothing = Ranking((), ())
+        return [
+            _preview(order, nothing, (), (), 0, known=False, thin=thin[order.local_date], now=now)
+            for order in orders
+        ]
     owners = [order.subscriber_id for order in orders]
     since = min(order.since for order in orders)
     new = news_of(session, since, encoder, ground, now=now)
-    had = had_by(session, owners, since, now)
+    had = had_by(session, owners, new, now)
     profiles = fit_profiles(signals_of(session, owners, encoder, ground, now=now), ground.space)
     ranked = rank(
         profiles,
@@ -200,6 +233,7 @@ def _previews(
     )
     rankings = [ranked.of(i) for i in range(len(orders))]
     facts = facts_of(session, rankings)
+    receipts = receipts_of(session, orders, ground, profiles, now=now)
     return [
         _preview(
             order,
@@ -208,8 +242,11 @@ def _previews(
                 item_of(ranked, position, facts, new)
                 for position, ranked in enumerate(ranking.chosen, 1)
             ),
+            notes.get(order.subscriber_id, ()),
             count_new(order, new, had[order.subscriber_id]),
             known=bool(known),
+            thin=thin[order.local_date],
+            receipt=receipts.get(order.subscriber_id),
             now=now,
         )
         for order, ranking, known in zip(orders, rankings, profiles.known, strict=True)
@@ -234,9 +271,12 @@ def _preview(
     order: Order,
     ranking: Ranking,
     items: tuple[EditionItem, ...],
+    notes: tuple[PaperNote, ...],
     n_candidates: int,
     *,
     known: bool,
+    thin: str,
+    receipt: Receipt | None = None,
     now: datetime,
 ) -> Preview:
     edition = Edition(
@@ -245,80 +285,158 @@ def _preview(
         local_date=order.local_date,
         built_at=now,
         n_candidates=n_candidates,
-        note=_note(order, n_items=len(items), n_candidates=n_candidates, known=known),
+        note=_note(order, n_items=len(items), n_candidates=n_candidates, known=known, thin=thin),
         items=items,
+        paper_notes=notes,
+        is_first=order.last is None,
+        language=order.language,
+        receipt=receipt,
     )
     return Preview(edition, ranking.runners_up)
 
 
-def _note(order: Order, *, n_items: int, n_candidates: int, known: bool) -> str:
+def _pages(session: Session, orders: Sequence[Order], now: datetime) -> dict[datetime, str]:
+    """By the time from which papers are new: a SHA-256 over the pages that came in since."""
+    times = {order.since for order in orders}
+    rows = session.execute(
+        select(Page.seen_at, Page.sha256)
+        .where(Page.seen_at > min(times, default=now), Page.seen_at <= now)
+        .order_by(Page.sha256)
+    ).all()
+    return {
+        since: sha256("".join(page for at, page in rows if at > since).encode()).hexdigest()
+        for since in times
+    }
+
+
+def _note(order: Order, *, n_items: int, n_candidates: int, known: bool, thin: str) -> str:
     if n_items and not known:
-        return (
+        said = msgid(
             "We do not know your interests yet, so these are the trending papers. "
             "Your votes will change that."
         )
-    if n_items:
-        return ""
-    if n_candidates:
-        return "Nothing new came close to your interests."
-    return (
-        "Nothing new has come in since your last digest."
-        if order.last
-        else "No papers have come in yet."
-    )
+    elif n_items:
+        said = ""
+    elif n_candidates:
+        said = msgid("Nothing new came close to your interests.")
+    elif order.last:
+        said = msgid("Nothing new has come in since your last digest.")
+    else:
+        said = msgid("No papers have come in yet.")
+    if not thin or n_items >= order.wish.length:
+        return said
+    # What is no sentence of its own goes on with the line on the day.
+    return f"{said} Of our sources, {thin}." if said else thin
 
 
 def _store(
-    session: Session, order: Order, made: Preview, encoder: str, now: datetime
+    session: Session,
+    made: Sequence[tuple[Order, Preview]],
+    encoder: str,
+    pages: Mapping[datetime, str],
+    now: datetime,
 ) -> BuildReport:
-    """Freeze one edition, queue its mail and move the subscriber on, all or nothing."""
-    row = session.get(Subscriber, order.subscriber_id, with_for_update=True)
-    # Somebody else may have built it, or its reader have gone, since the order was read.
-    if row is None or row.state != "active" or not row.next_due_at or row.next_due_at > now:
-        return BuildReport(skipped=1)
-    edition = made.edition
-    this_date = (
-        EditionRow.subscriber_id == order.subscriber_id,
-        EditionRow.local_date == order.local_date,
-    )
-    if edition.items:
-        # A day that began with nothing is not over: papers may come in before their hour.
-        session.execute(delete(EditionRow).where(*this_date, ~_has_papers()))
-    edition_id = session.scalar(
-        insert(session, EditionRow)
-        .values(
-            subscriber_id=order.subscriber_id,
-            local_date=order.local_date,
-            built_at=now,
-            since=order.since,
-            encoder=encoder,
-            n_candidates=edition.n_candidates,
-            note=edition.note,
-            runners_up=[asdict(runner_up) for runner_up in made.runners_up],
-        )
-        .on_conflict_do_nothing()
-        .returning(EditionRow.id)
-    )
-    done = order.local_date if edition.items else None
-    row.next_due_at = next_due(row.timezone, row.hour, row.frequency, now, beyond=done)
-    if edition_id is None:
-        return BuildReport(skipped=1)
-    if not edition.items:
-        return BuildReport(empty=1)
+    """Freeze editions, queue their mails and move the subscribers on, all or nothing."""
+    rows = _held(session, [order.subscriber_id for order, _ in made], now)
+    wanted = [(order, one) for order, one in made if order.subscriber_id in rows]
+    # A day that began with nothing is not over: papers may come in before their hour.
+    dates = [(order.subscriber_id, order.local_date) for order, one in wanted if one.edition.items]
+    this_date = tuple_(EditionRow.subscriber_id, EditionRow.local_date).in_(dates)
     session.execute(
-        insert(session, EditionItemRow),
-        [_item_row(edition_id, order.subscriber_id, item) for item in edition.items],
+        delete(EditionRow).where(this_date, ~_has_papers()),
+        execution_options={"synchronize_session": False},
     )
-    queue(
+    new = dict(
+        session.execute(
+            insert(session, _EDITIONS)
+            .on_conflict_do_nothing()
+            .returning(_EDITIONS.c.subscriber_id, _EDITIONS.c.id),
+            [_edition_row(order, one, encoder, pages[order.since], now) for order, one in wanted],
+        ).all()
+        if wanted
+        else ()
+    )
+    next_due_at = {
+        order.subscriber_id: _next_due_after(rows[order.subscriber_id], order, one, now)
+        for order, one in wanted
+    }
+    _move_on(session, next_due_at)
+    shown = [
+        (new[one.edition.subscriber_id], one.edition)
+        for _, one in wanted
+        if one.edition.items and one.edition.subscriber_id in new
+    ]
+    items = [
+        _item_row(id_, edition.subscriber_id, item)
+        for id_, edition in shown
+        for item in edition.items
+    ]
+    if items:
+        session.execute(insert(session, _ITEMS), items)
+    queue_editions(
         session,
-        kind="edition",
-        subscriber_id=order.subscriber_id,
-        edition_id=edition_id,
-        now=now,
         # From then on it would only stand in the way of the next one.
-        expires_at=row.next_due_at,
+        (
+            (edition.subscriber_id, id_, next_due_at[edition.subscriber_id])
+            for id_, edition in shown
+        ),
+        now,
     )
-    return BuildReport(built=1)
+    return BuildReport(len(shown), len(new) - len(shown), len(made) - len(new))
+
+
+def _held(session: Session, subscriber_ids: Sequence[int], now: datetime) -> dict[int, Any]:
+    """Those whose edition is still due, held against others who would build it or change them."""
+    # Somebody else may have built it, or its reader have gone, since the order was read.
+    query = (
+        select(Subscriber.id, Subscriber.timezone, Subscriber.hour, Subscriber.frequency)
+        .where(
+            Subscriber.id.in_(subscriber_ids),
+            Subscriber.state == "active",
+            Subscriber.next_due_at <= now,
+        )
+        .order_by(Subscriber.id)
+        .with_for_update()
+    )
+    return {row.id: row for row in session.execute(query)}
+
+
+def _next_due_after(row: Any, order: Order, made: Preview, now: datetime) -> datetime:
+    done = order.local_date if made.edition.items else None
+    return next_due(row.timezone, row.hour, row.frequency, now, beyond=done)
+
+
+def _move_on(session: Session, next_due_at: Mapping[int, datetime]) -> None:
+    """Set when the next edition is due; of those who are due together, most are so again."""
+    together: dict[datetime, list[int]] = {}
+    for id_, at in next_due_at.items():
+        together.setdefault(at, []).append(id_)
+    for at, ids in together.items():
+        session.execute(
+            update(Subscriber).where(Subscriber.id.in_(ids)).values(next_due_at=at),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _edition_row(
+    order: Order, made: Preview, encoder: str, pages: str, now: datetime
+) -> dict[str, Any]:
+    edition = made.edition
+    return {
+        "subscriber_id": order.subscriber_id,
+        "local_date": order.local_date,
+        "built_at": now,
+        "since": order.since,
+        "encoder": encoder,
+        "n_candidates": edition.n_candidates,
+        "note": edition.note,
+        "runners_up": [as_plain(runner_up) for runner_up in made.runners_up],
+        "notes": [as_plain(note) for note in edition.paper_notes if edition.items],
+        "is_first": edition.is_first,
+        "language": edition.language,
+        "receipt": edition.receipt and as_plain(edition.receipt),
+        "pages": pages,
+    }
 
 
 def _item_row(edition_id: int, subscriber_id: int, item: EditionItem) -> dict[str, Any]:
@@ -332,5 +450,5 @@ def _item_row(edition_id: int, subscriber_id: int, item: EditionItem) -> dict[st
         "probability": item.probability,
         "propensity": item.propensity,
         "card": freeze(item),
-        "reasons": [asdict(reason) for reason in item.reasons],
+        "reasons": [as_plain(reason) for reason in item.reasons],
     }

@@ -1,16 +1,19 @@
 """What an edition is once it is frozen, and the words for its reasons."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, replace
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Text, cast, exists, select
 from sqlalchemy.orm import Session
 
 from digest.errors import Unknown
+from digest.languages import ENGLISH, Language
 from digest.ranking.types import Lane
-from digest.store.tables import EditionItemRow, EditionRow, Paper
+from digest.store.tables import EditionItemRow, EditionRow, Paper, PaperNewsKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,36 @@ class EditionItem:
 
 
 @dataclass(frozen=True, slots=True)
+class PaperNote:
+    """What became of a paper that a subscriber liked; `detail` says which version, or where."""
+
+    paper_id: int
+    title: str
+    kind: PaperNewsKind
+    detail: str
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a reader's votes since their last edition have changed in their profile.
+
+    `more` and `less` are the topics that gained and lost by them, in words of the papers that they
+    voted on; `yesterday` is whether all of the votes are of the day before.
+    """
+
+    n_votes: int
+    yesterday: bool
+    more: tuple[str, ...]
+    less: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Edition:
-    """One subscriber's digest for one of their local dates, frozen as it was built."""
+    """One subscriber's digest for one of their local dates, frozen as it was built.
+
+    `language` is the reader's of that day, None for the operator's.
+    """
 
     edition_id: int
     subscriber_id: int
@@ -69,62 +100,109 @@ class Edition:
     n_candidates: int
     note: str
     items: tuple[EditionItem, ...]
+    paper_notes: tuple[PaperNote, ...] = ()
+    is_first: bool = False
+    language: str | None = None
+    receipt: Receipt | None = None
 
 
-def in_words(reason: Reason) -> str:
+# A part of a score below this is not spoken of.
+_WORTH_TELLING = 0.05
+
+# What has a column of its own, or is read from the paper, is not frozen with the rest.
+_ELSEWHERE = {
+    "position", "paper_id", "abstract", "lane", "score", "probability", "propensity", "reasons",
+}  # fmt: skip
+_SHOWN = tuple(field.name for field in fields(EditionItem) if field.name not in _ELSEWHERE)
+
+
+def in_words(reason: Reason, spoken: Language = ENGLISH) -> str:
     """Say a reason in a sentence for the reader; plain text, not escaped."""
     match reason.kind:
         case "interest":
-            return f"Matches your interest “{reason.name}”"
+            return spoken.gettext("Matches your interest “%(name)s”", name=reason.name)
         case "liked":
-            return f"Close to “{reason.title}”, which you liked"
+            return spoken.gettext("Close to “%(title)s”, which you liked", title=reason.title)
         case "saved":
-            return f"Close to “{reason.title}”, which you saved"
+            return spoken.gettext("Close to “%(title)s”, which you saved", title=reason.title)
         case "trending":
-            known = list(_standing(reason))
-            return ", ".join(["Trending", *known]) if known else "Trending on today's page"
+            if known := list(standing(reason, spoken)):
+                return ", ".join([spoken.gettext("Trending"), *known])
+            return spoken.gettext("Trending on today's page")
         case "resurfaced":
-            return ", ".join(["An older paper, trending again", *_standing(reason)])
+            older = spoken.gettext("An older paper, trending again")
+            return ", ".join([older, *standing(reason, spoken)])
         case "exploration":
-            return "New territory; tell us whether you want more like it"
+            return spoken.gettext("New territory; tell us whether you want more like it")
         case "disliked":
-            return f"Unlike “{reason.title}”, which you did not want"
+            return spoken.gettext("Unlike “%(title)s”, which you did not want", title=reason.title)
         case _:
             raise AssertionError(f"no reason is {reason.kind!r}")
 
 
-def _standing(reason: Reason) -> Iterator[str]:
+def note_in_words(note: PaperNote, spoken: Language = ENGLISH) -> str:
+    """Say a note in a sentence for the reader; plain text, not escaped."""
+    match note.kind:
+        case "withdrawn":
+            return spoken.gettext("Withdrawn: %(detail)s", detail=note.detail)
+        case "published":
+            return spoken.gettext("Published: %(detail)s", detail=note.detail)
+        case "code":
+            return spoken.gettext("Code is available")
+        case "version":
+            return spoken.gettext("There is a new version: %(detail)s", detail=note.detail)
+
+
+def terms_in_words(item: EditionItem) -> tuple[str, ...]:
+    """Say all that is known of why a paper is in an edition: its score's terms, its chances."""
+    terms = [f"{reason.share:.0%} of its score: {in_words(reason)}." for reason in item.reasons]
+    rest = 1 - sum(reason.share for reason in item.reasons)
+    if item.reasons and rest >= _WORTH_TELLING:
+        terms.append(f"The rest, {rest:.0%}, comes from other things that you told us.")
+    if item.lane == "personal":
+        terms.append(f"By your profile it scores {item.score:.2f}; what you like is near 1.")
+    elif item.lane == "trending":
+        terms.append(f"It is here for its momentum, {item.score:.2f}, whatever your interests.")
+    if item.probability is not None:
+        terms.append(
+            f"Of papers with such a score, readers liked {item.probability:.0%} in the last months."
+        )
+    if item.propensity < 1:
+        terms.append(
+            f"One place is drawn by lot among papers near the edge of what we know of you; "
+            f"the chance of this one was {item.propensity:.0%}."
+        )
+    return tuple(terms)
+
+
+def standing(reason: Reason, spoken: Language = ENGLISH) -> Iterator[str]:
     """What is worth saying of a paper's standing: a good place, upvotes, many pages."""
     if reason.place and reason.of > 1 and reason.place <= max(10, reason.of // 4):
-        yield f"{_ordinal(reason.place)} of {reason.of} on its page"
-    if reason.upvotes:
-        growth = f" ({reason.growth:+} since yesterday)" if reason.growth else ""
-        yield f"{reason.upvotes} upvote{'s' * (reason.upvotes != 1)}{growth}"
+        yield spoken.gettext(
+            "%(place)s of %(of)s on its page",
+            place=spoken.ordinal(reason.place),
+            of=spoken.number(reason.of),
+        )
+    if n := reason.upvotes:
+        upvotes = spoken.ngettext("%(n)s upvote", "%(n)s upvotes", n)
+        if reason.growth:
+            more = spoken.gettext("%(growth)s since yesterday", growth=f"{reason.growth:+}")
+            upvotes = f"{upvotes} ({more})"
+        yield upvotes
     if reason.pages > 1:
-        yield f"on {reason.pages} pages"
-
-
-def _ordinal(n: int) -> str:
-    suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
-    return f"{n}{suffix}"
+        yield spoken.ngettext("on %(n)s page", "on %(n)s pages", reason.pages)
 
 
 def freeze(item: EditionItem) -> dict[str, Any]:
     """What a page or mail shows of an item, as JSON; the abstract stays with the paper."""
-    shown = asdict(item)
-    for elsewhere in (
-        "position",
-        "paper_id",
-        "abstract",
-        "lane",
-        "score",
-        "probability",
-        "propensity",
-        "reasons",
-    ):
-        del shown[elsewhere]
+    shown = {name: getattr(item, name) for name in _SHOWN}
     shown["published_on"] = item.published_on.isoformat() if item.published_on else None
     return shown
+
+
+def as_plain(flat: Any) -> dict[str, Any]:
+    """A dataclass of plain values as a mapping; `asdict` copies, which takes ten times as long."""
+    return {name: getattr(flat, name) for name in flat.__dataclass_fields__}
 
 
 def read_edition(session: Session, edition_id: int) -> Edition:
@@ -145,7 +223,7 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
 
     Abstracts, which no mail shows, are not read: they are empty.
     """
-    rows = session.execute(
+    rows: Any = session.execute(
         select(
             EditionItemRow.edition_id,
             EditionItemRow.position,
@@ -154,15 +232,16 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
             EditionItemRow.score,
             EditionItemRow.probability,
             EditionItemRow.propensity,
-            EditionItemRow.reasons,
-            EditionItemRow.card,
+            cast(EditionItemRow.reasons, Text),
+            cast(EditionItemRow.card, Text),
         )
         .where(EditionItemRow.edition_id.in_(edition_ids))
         .order_by(EditionItemRow.edition_id, EditionItemRow.position)
     )
     items: dict[int, list[EditionItem]] = {}
-    for edition_id, *item in rows:
-        items.setdefault(edition_id, []).append(_item(*item))
+    for row in rows:
+        item: tuple[Any, ...] = row[1:]
+        items.setdefault(row.edition_id, []).append(_item(*item))
     editions = session.execute(
         select(
             EditionRow.id,
@@ -171,9 +250,28 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
             EditionRow.built_at,
             EditionRow.n_candidates,
             EditionRow.note,
+            EditionRow.notes,
+            EditionRow.is_first,
+            EditionRow.language,
+            EditionRow.receipt,
         ).where(EditionRow.id.in_(edition_ids))
     )
-    return {row.id: Edition(*row, tuple(items.get(row.id, ()))) for row in editions}
+    return {
+        row.id: Edition(
+            row.id,
+            row.subscriber_id,
+            row.local_date,
+            row.built_at,
+            row.n_candidates,
+            row.note,
+            tuple(items.get(row.id, ())),
+            tuple(PaperNote(**note) for note in row.notes or ()),
+            bool(row.is_first),
+            row.language,
+            _receipt(row.receipt) if row.receipt else None,
+        )
+        for row in editions
+    }
 
 
 def edition_of(session: Session, subscriber_id: int, local_date: date | None = None) -> Edition:
@@ -188,6 +286,23 @@ def edition_of(session: Session, subscriber_id: int, local_date: date | None = N
     return read_edition(session, found)
 
 
+def _receipt(kept: dict[str, Any]) -> Receipt:
+    return Receipt(kept["n_votes"], kept["yesterday"], tuple(kept["more"]), tuple(kept["less"]))
+
+
+def recent_editions(session: Session, subscriber_id: int, *, limit: int) -> list[Edition]:
+    """A subscriber's last editions that have papers, newest first, without abstracts."""
+    has_papers = exists().where(EditionItemRow.edition_id == EditionRow.id)
+    ids = session.scalars(
+        select(EditionRow.id)
+        .where(EditionRow.subscriber_id == subscriber_id, has_papers)
+        .order_by(EditionRow.local_date.desc())
+        .limit(limit)
+    ).all()
+    found = read_editions(session, ids)
+    return [found[id_] for id_ in ids]
+
+
 def _item(
     position: int,
     paper_id: int,
@@ -195,11 +310,9 @@ def _item(
     score: float,
     probability: float | None,
     propensity: float,
-    reasons: list[dict[str, Any]],
-    card: dict[str, Any],
+    reasons: str,
+    card: str,
 ) -> EditionItem:
-    shown = dict(card)
-    day = shown.pop("published_on")
     return EditionItem(
         position=position,
         paper_id=paper_id,
@@ -208,9 +321,25 @@ def _item(
         score=score,
         probability=probability,
         propensity=propensity,
-        published_on=date.fromisoformat(day) if day else None,
-        authors=tuple(shown.pop("authors")),
-        sources=tuple(shown.pop("sources")),
-        reasons=tuple(Reason(**reason) for reason in reasons),
-        **shown,
+        reasons=_reasons(reasons),
+        **_card(card),
     )
+
+
+# A day's papers, and most of what is said for them, are the same for many readers.
+@lru_cache(4096)
+def _card(text: str) -> Mapping[str, Any]:
+    """What `freeze` made, read back; shared, so not to be changed."""
+    shown = json.loads(text)
+    day = shown["published_on"]
+    return {
+        **shown,
+        "published_on": date.fromisoformat(day) if day else None,
+        "authors": tuple(shown["authors"]),
+        "sources": tuple(shown["sources"]),
+    }
+
+
+@lru_cache(4096)
+def _reasons(text: str) -> tuple[Reason, ...]:
+    return tuple(Reason(**reason) for reason in json.loads(text))

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from digest.editions.edition import EditionItem, Reason
 from digest.editions.news import News
 from digest.papers.momentum import Momentum
-from digest.papers.summary import summarise
+from digest.papers.summaries import summaries_of
 from digest.ranking.types import RankedPaper, Ranking, Share
 from digest.store.tables import Interest, ListingRow, Paper
 
@@ -50,8 +50,7 @@ def facts_of(session: Session, rankings: Sequence[Ranking]) -> Facts:
     titled = select(Paper.id, Paper.title).where(Paper.id.in_(voted))
     names = {(True, id_): name for id_, name in session.execute(named)}
     names |= {(False, id_): title for id_, title in session.execute(titled)}
-    summaries = {id_: summarise(paper.abstract) for id_, paper in papers.items()}
-    return Facts(papers, summaries, sources, names)
+    return Facts(papers, summaries_of(session, papers.values()), sources, names)
 
 
 def item_of(ranked: RankedPaper, position: int, facts: Facts, new: News) -> EditionItem:

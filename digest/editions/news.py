@@ -1,21 +1,25 @@
 """What is new to whom: the candidates of a shard, and which of them each reader may be shown."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Exists, Select, exists, func, select, union
+from sqlalchemy import Connection, Engine, Exists, Select, exists, func, select, union_all
 from sqlalchemy.orm import Session
 
-from digest.papers.embedding import vectors_of
-from digest.papers.identity import text_of
+from digest.papers.copies import linked_to
 from digest.papers.ingest import is_news
 from digest.papers.momentum import Momentum, momenta
+from digest.papers.news import was_withdrawn
+from digest.papers.verdict import SourceDay, day_of_sources
 from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
+from digest.profiles.signals import places_of
 from digest.ranking.types import Candidates
 from digest.store.tables import (
     Delivery,
@@ -23,7 +27,16 @@ from digest.store.tables import (
     EditionRow,
     ListingRow,
     Paper,
+    Verdict,
     VoteRow,
+)
+
+# Papers whose numbers are not further below the newest than so many times the candidates.
+YOUNG = 4
+
+_Key = tuple[datetime, int | None, tuple[int, ...]]
+_KEPT: WeakKeyDictionary[Engine | Connection, tuple[_Key, Mapping[int, Momentum]]] = (
+    WeakKeyDictionary()
 )
 
 
@@ -49,15 +62,20 @@ class Order:
     last: datetime | None
     since: datetime
     wish: Wish
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """The papers that are new to somebody in the shard; `at` and `momenta` by paper id."""
+    """The papers that are new to somebody in the shard; `at` and `momenta` by paper id.
+
+    `links` are those of their works: (one of them, another paper).
+    """
 
     candidates: Candidates
     at: Mapping[int, datetime]
     momenta: Mapping[int, Momentum]
+    links: Sequence[tuple[int, int]]
 
 
 def news_of(
@@ -65,24 +83,22 @@ def news_of(
 ) -> News:
     """The papers that came in after `since`, with their points, and how much they trend."""
     rows = session.execute(_ready(since, now)).all()
-    texts = {row.text_hash: text_of(row.title, row.abstract) for row in rows}
-    vectors = vectors_of(session, encoder, texts)
-    points = ground.points(vectors, texts)
-    rows = [row for row in rows if row.text_hash in points]
+    places = places_of(session, encoder, ground, (row.text_hash for row in rows))
+    rows = [row for row in rows if row.text_hash in places]
     ids = [row.id for row in rows]
-    moving = momenta(session, ids, now)
+    moving = _moving(session, ids, now)
     d = len(ground.space.spectrum)
+    at = [places[row.text_hash] for row in rows]
     return News(
         candidates=Candidates(
             ids=np.array(ids, np.int64),
-            points=np.array([points[row.text_hash] for row in rows], np.float32).reshape(-1, d),
-            vectors=np.array([vectors[row.text_hash] for row in rows], np.float32).reshape(
-                -1, ground.d
-            ),
+            points=np.array([place.point for place in at], np.float32).reshape(-1, d),
+            vectors=np.array([place.vector for place in at], np.float32).reshape(-1, ground.d),
             momentum=np.array([moving[id_].score for id_ in ids], np.float32),
         ),
         at={row.id: max(filter(None, (row.ready_at, row.listed_at))) for row in rows},
         momenta=moving,
+        links=linked_to(session, ids),
     )
 
 
@@ -98,6 +114,10 @@ def free_for(
     place = {id_: i for i, id_ in enumerate(ids)}
     for row, order in enumerate(orders):
         free[row, [place[id_] for id_ in had[order.subscriber_id] if id_ in place]] = False
+    # A work is shown once: of its papers that are new to somebody, the one that was seen first.
+    for one, other in sorted(new.links):
+        if other in place and one < other:
+            free[:, place[other]] &= ~free[:, place[one]]
     return free
 
 
@@ -114,47 +134,109 @@ def _ready(since: datetime, now: datetime) -> Select[Any]:
         select(
             Paper.id,
             Paper.text_hash,
-            Paper.title,
-            Paper.abstract,
             Paper.ready_at,
             listed.c.at.label("listed_at"),
         )
         .outerjoin(listed, listed.c.paper_id == Paper.id)
         .where(
             Paper.ready_at <= now,
+            ~was_withdrawn(),
             listed.c.at.is_not(None) | (Paper.ready_at > since) & was_news,
         )
         .order_by(Paper.id)
     )
 
 
+def _moving(session: Session, ids: Sequence[int], now: datetime) -> Mapping[int, Momentum]:
+    """The momenta of a shard's papers; within an hour, every shard of the same papers has one.
+
+    What a page says is heeded at once, a reader's vote within the hour.
+    """
+    newest = session.scalar(
+        select(ListingRow.id)
+        .where(ListingRow.seen_at <= now)
+        .order_by(ListingRow.seen_at.desc(), ListingRow.id.desc())
+        .limit(1)
+    )
+    key = (now.replace(minute=0, second=0, microsecond=0), newest, tuple(ids))
+    database = session.get_bind()
+    kept = _KEPT.get(database)
+    if kept is None or kept[0] != key:
+        kept = _KEPT[database] = key, momenta(session, ids, now)
+    return kept[1]
+
+
 def had_by(
-    session: Session, owners: Sequence[int], since: datetime, now: datetime
+    session: Session, owners: Sequence[int], new: News, now: datetime
 ) -> dict[int, set[int]]:
-    """Of the papers after `since`, those that each subscriber was shown before, or voted on."""
-    ready = select(_ready(since, now).subquery().c.id)
-    shown = (
-        select(EditionItemRow.subscriber_id, EditionItemRow.paper_id)
-        .join(EditionRow, EditionRow.id == EditionItemRow.edition_id)
-        .where(
-            EditionItemRow.subscriber_id.in_(owners),
-            EditionItemRow.paper_id.in_(ready),
-            EditionRow.built_at < now,
-            ~was_taken_back(),
-        )
-    )
-    voted = select(VoteRow.subscriber_id, VoteRow.paper_id).where(
-        VoteRow.subscriber_id.in_(owners), VoteRow.paper_id.in_(ready), VoteRow.at <= now
-    )
+    """Of the papers that are new, those that each subscriber was shown before, or voted on.
+
+    A paper is had with any other of its work. Some others may be among them.
+    """
     had: dict[int, set[int]] = {owner: set() for owner in owners}
-    for owner, paper_id in session.execute(union(shown, voted)):
-        had[owner].add(paper_id)
+    ids = new.candidates.ids.tolist()
+    if not ids:
+        return had
+    copies: defaultdict[int, list[int]] = defaultdict(list)
+    for id_, other in new.links:
+        copies[other].append(id_)
+    # New papers have the highest numbers, and they are all that is read of a reader's history;
+    # the few that are on a page again, and other papers of a work, are looked up.
+    young = max(ids) - YOUNG * len(ids)
+    old = sorted(id_ for id_ in {*ids, *copies} if id_ < young)
+    voted = select(VoteRow.subscriber_id, VoteRow.paper_id).where(
+        VoteRow.subscriber_id.in_(owners), VoteRow.at <= now
+    )
+    shown = select(
+        EditionItemRow.subscriber_id, EditionItemRow.paper_id, EditionItemRow.edition_id
+    ).where(EditionItemRow.subscriber_id.in_(owners))
+    votes = [voted.where(VoteRow.paper_id >= young)]
+    items = [shown.where(EditionItemRow.paper_id >= young)]
+    if old:
+        votes.append(voted.where(VoteRow.paper_id.in_(old)))
+        items.append(shown.where(EditionItemRow.paper_id.in_(old)))
+    for owner, paper_id in session.execute(union_all(*votes)):
+        had[owner].update([paper_id, *copies[paper_id]])
+    found = session.execute(union_all(*items)).all()
+    # Asked by their numbers: joined, all editions there are might be read.
+    editions = select(EditionRow.id).where(
+        EditionRow.id.in_({edition_id for _, _, edition_id in found}),
+        EditionRow.built_at < now,
+        ~was_taken_back(),
+    )
+    came = set(session.scalars(editions))
+    for owner, paper_id, edition_id in found:
+        if edition_id in came:
+            had[owner].update([paper_id, *copies[paper_id]])
     return had
 
 
 def was_taken_back() -> Exists:
     """Of an `EditionRow`: its mail never left, so what is in it has not been shown."""
     return exists().where(Delivery.edition_id == EditionRow.id, Delivery.state == "cancelled")
+
+
+def thin_because(session: Session, local_date: date) -> str:
+    """Which sources brought nothing for a date though it was their day, or not all; in words.
+
+    Empty where all did. The mail says it where it holds few papers.
+    """
+    last: dict[str, SourceDay] = {}
+    for day in day_of_sources(session, local_date - timedelta(days=1), local_date):
+        last[day.name] = day
+    return "; ".join(said for day in last.values() if (said := _said_of(day)))
+
+
+def _said_of(day: SourceDay) -> str:
+    # The other details name addresses and errors, which are for the operator.
+    words: dict[Verdict, str] = {
+        "quiet": f"{day.name} was quiet ({day.detail})",
+        "stale": f"{day.name} had nothing new yet",
+        "partial": f"{day.name} came only in part",
+        "unreadable": f"{day.name} could not be read",
+        "unreachable": f"{day.name} could not be reached",
+    }
+    return words.get(day.verdict, "")
 
 
 def count_new(order: Order, new: News, had: set[int]) -> int:

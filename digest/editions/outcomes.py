@@ -46,7 +46,8 @@ def _calibrated(session: Session, now: datetime) -> Calibration | None:
             VoteRow,
             (VoteRow.subscriber_id == EditionItemRow.subscriber_id)
             & (VoteRow.paper_id == EditionItemRow.paper_id)
-            & (VoteRow.at <= now),
+            & (VoteRow.at <= now)
+            & VoteRow.held_at.is_(None),
         )
         .where(
             EditionItemRow.lane != "trending",
@@ -70,7 +71,11 @@ def _sizes(session: Session, edition_ids: list[int]) -> dict[int, int]:
     """How many signals each edition's subscriber had given when it was built."""
     votes = (
         select(func.count())
-        .where(VoteRow.subscriber_id == EditionRow.subscriber_id, VoteRow.at < EditionRow.built_at)
+        .where(
+            VoteRow.subscriber_id == EditionRow.subscriber_id,
+            VoteRow.at < EditionRow.built_at,
+            VoteRow.held_at.is_(None),
+        )
         .scalar_subquery()
     )
     interests = (
@@ -78,6 +83,7 @@ def _sizes(session: Session, edition_ids: list[int]) -> dict[int, int]:
         .where(
             Interest.subscriber_id == EditionRow.subscriber_id,
             Interest.created_at < EditionRow.built_at,
+            Interest.is_on,
         )
         .scalar_subquery()
     )

@@ -1,17 +1,21 @@
 """Engine: what is wired, what is due, and doing it, once or by the clock."""
 
 from digest.engine.app import App, open_app, read_secret
+from digest.engine.engines import Engine, open_engine
 from digest.engine.jobs import Job, due
 from digest.engine.perform import perform
-from digest.engine.tick import JobReport, TickReport, tick
+from digest.engine.run import JobReport
+from digest.engine.tick import TickReport, tick
 
 __all__ = [
     "App",
+    "Engine",
     "Job",
     "JobReport",
     "TickReport",
     "due",
     "open_app",
+    "open_engine",
     "perform",
     "read_secret",
     "tick",

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from digest.delivery.letters import Postage
 from digest.delivery.sending import Pace
 from digest.delivery.transport import Maildir, Smtp, Transport
+from digest.engine.engines import Engine, InlineEngine, open_engine
 from digest.errors import BadSettings
 from digest.links import Links
 from digest.mail.dkim import Signer
@@ -32,6 +33,7 @@ class App:
     secret: bytes = field(repr=False)
     signer: Signer
     encoder: Encoder
+    engine: Engine = field(default_factory=InlineEngine)
 
     @property
     def postage(self) -> Postage:
@@ -63,10 +65,11 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
 
     Raises BadSettings, ServiceUnreachable or WrongDatabase.
     """
+    engine = open_engine(settings.engine)
     secret = read_secret(settings)
     links = Links(settings.base_url, [secret])
     signer = Signer(settings.dkim, settings.mail.from_address.rpartition("@")[2])
-    sessions = open_database(settings.database)
+    sessions = open_database(settings.database, settings.postgresql)
     try:
         migrate(sessions)
     except BaseException:
@@ -79,6 +82,7 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
         secret=secret,
         signer=signer,
         encoder=encoder or SentenceEncoder(settings.encoder),
+        engine=engine,
     )
 
 
@@ -89,27 +93,35 @@ def read_secret(settings: Settings) -> bytes:
     """
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value().encode()
-    url = make_url(settings.database)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    file = key_file(settings)
+    if file is None:
         raise BadSettings(
             "secret_key: must be set with this database, the same on every machine: "
             'try python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
         )
-    file = Path(str(url.database)).with_name(KEY_FILE)
     try:
         if not file.exists():
-            _make_key(file)
+            make_key(file, secrets.token_urlsafe(32))
         return file.read_bytes().strip()
     except OSError as error:
         raise BadSettings(f"cannot make or read {file}: {error.strerror}; set secret_key") from None
 
 
-def _make_key(file: Path) -> None:
-    """Write a new key; of two processes that start at once one writes it, whole or not at all."""
+def key_file(settings: Settings) -> Path | None:
+    """Where the key stands that the settings do not give; None beside a server's database."""
+    url = make_url(settings.database)
+    kept_in_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+    if settings.secret_key is not None or not kept_in_file:
+        return None
+    return Path(str(url.database)).with_name(KEY_FILE)
+
+
+def make_key(file: Path, key: str) -> None:
+    """Write a key; of two processes that start at once one writes it, whole or not at all."""
     handle, unfinished = tempfile.mkstemp(prefix=f"{file.name}.", dir=file.parent)
     try:
         with os.fdopen(handle, "w") as opened:
-            opened.write(secrets.token_urlsafe(32))
+            opened.write(key)
             opened.flush()
             os.fsync(opened.fileno())
         with suppress(FileExistsError):

@@ -57,9 +57,7 @@ def serve(
     Raises BadSettings where the address cannot be had.
     """
     stopping = threading.Event()
-    config = uvicorn.Config(
-        web, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=10
-    )
+    config = config_of(app.settings.web, web)
     with _listening(app.settings.web) as listener:
         server = _Server(config, ready)
         scheduler = BackgroundScheduler(timezone=UTC)
@@ -80,6 +78,22 @@ def serve(
                 stopping.set()
                 scheduler.shutdown(wait=True)
     log.info("stopped")
+
+
+def config_of(settings: WebSettings, web: ASGIApp) -> uvicorn.Config:
+    """How pages are served: paths carry tokens, so there is no access log.
+
+    Nobody's word counts for who the visitor is but that of the proxies in the settings.
+    """
+    return uvicorn.Config(
+        web,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+    )
 
 
 def _listening(web: WebSettings) -> socket.socket:

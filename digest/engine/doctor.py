@@ -1,11 +1,11 @@
 """A checkup of what this installation needs, each finding with what to do about it."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import ip_address
-from typing import Literal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -13,40 +13,37 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from digest.delivery.breaker import read_pause
+from digest.delivery.guard import read_rates
 from digest.delivery.outbox import list_deliveries
 from digest.delivery.returns import return_path
 from digest.delivery.transport import Transport
 from digest.engine.app import App, open_app
+from digest.engine.dns import Records, check_dns
+from digest.engine.findings import Finding, Health
+from digest.engine.reach import CLOCK_MAY_DIFFER, check_pages, check_relay
 from digest.errors import DigestError, SourceUnreachable
 from digest.papers.collect import files_of, list_sources
 from digest.papers.encoder import Encoder
 from digest.settings import Settings
 from digest.store import revision_of
-from digest.store.tables import ListingRow
-
-Health = Literal["ok", "warning", "fault"]
+from digest.store.tables import Delivery, ListingRow, Subscriber
 
 _MANY = 100
-# A clock that runs ahead of what is stored by more than this is wrong.
-CLOCK_MAY_DIFFER = timedelta(minutes=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How one part is; `fix` says what to do where it is not well."""
-
-    part: str
-    health: Health
-    said: str
-    fix: str = ""
+# Longer than any job is held back after its first failures: then nobody is at it.
+LATE = timedelta(hours=1)
+_LITTLE_ROOM, _NO_ROOM = 1_000_000_000, 100_000_000
 
 
 def checkup(
-    settings: Settings, *, now: datetime, encoder: Encoder | None = None
+    settings: Settings,
+    *,
+    now: datetime,
+    encoder: Encoder | None = None,
+    records: Records | None = None,
 ) -> Iterator[Finding]:
     """Look at every part in turn; a part that fails never keeps the next from being looked at.
 
-    `encoder` stands in for the one that the settings name.
+    `encoder` stands in for the one that the settings name, `records` for the live DNS.
     """
     yield Finding("settings", "ok", "read and consistent")
     yield from _settings(settings)
@@ -57,19 +54,29 @@ def checkup(
         yield Finding("database", "fault", _first_line(error), fix)
         return
     try:
-        for check in (_database, _encoder, _mail, _returns, _sources, _clock):
-            yield from _guarded(check, app, now)
+        for part, check in (
+            ("database", lambda: _database(app)),
+            ("encoder", lambda: _encoder(app)),
+            ("mail", lambda: _mail(app, now)),
+            ("relay", lambda: check_relay(settings.smtp, now)),
+            ("dns", lambda: check_dns(settings, app.signer, records)),
+            ("pages", lambda: check_pages(settings, now)),
+            ("bounces", lambda: _returns(app)),
+            ("queue", lambda: _queue(app, now)),
+            ("disk", lambda: _disk(app)),
+            ("sources", lambda: _sources(app)),
+            ("clock", lambda: _clock(app, now)),
+        ):
+            yield from _guarded(part, check)
     finally:
         app.sessions.engine.dispose()
 
 
-def _guarded(
-    check: Callable[[App, datetime], Iterator[Finding]], app: App, now: datetime
-) -> Iterator[Finding]:
+def _guarded(part: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
-        yield from check(app, now)
-    except (DigestError, SQLAlchemyError) as error:
-        yield Finding(check.__name__.strip("_"), "fault", _first_line(error), "see the message")
+        yield from check()
+    except (DigestError, SQLAlchemyError, OSError) as error:
+        yield Finding(part, "fault", _first_line(error), "see the message")
 
 
 def _first_line(error: Exception) -> str:
@@ -102,14 +109,14 @@ def _settings(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _database(app: App, _now: datetime) -> Iterator[Finding]:
+def _database(app: App) -> Iterator[Finding]:
     shown = app.sessions.engine.url.render_as_string(hide_password=True)
     with app.sessions() as session:
         session.connection()  # a writing transaction can be had
     yield Finding("database", "ok", f"{shown}, revision {revision_of(app.sessions)}")
 
 
-def _encoder(app: App, _now: datetime) -> Iterator[Finding]:
+def _encoder(app: App) -> Iterator[Finding]:
     identity = app.encoder.identity  # tells of missing files before torch is imported
     vector = app.encoder.encode(["a test"])[0]
     said = f"{identity}, {len(vector)} dimensions"
@@ -119,12 +126,15 @@ def _encoder(app: App, _now: datetime) -> Iterator[Finding]:
         yield Finding("encoder", "ok", said)
 
 
-def _mail(app: App, _now: datetime) -> Iterator[Finding]:
+def _mail(app: App, now: datetime) -> Iterator[Finding]:
     smtp = app.settings.smtp
     place = f"{smtp.host}:{smtp.port}" if smtp.host else f"Maildir {app.settings.mail.maildir}"
     fault = asyncio.run(_reach(app.transport(), _return_path(app)))
     with app.sessions.reading() as session:
         pause = read_pause(session)
+        alarm = read_rates(session, now).alarm
+    if alarm:
+        yield Finding("readers", "warning", alarm, "see digest bounces list, and what was sent")
     if pause:
         said = f"sending is paused until {pause.until:%Y-%m-%d %H:%M} UTC: {pause.reason}"
         yield Finding("mail", "fault", said, "mend that, then digest deliver --resume")
@@ -139,7 +149,7 @@ def _mail(app: App, _now: datetime) -> Iterator[Finding]:
         yield Finding("mail", "ok", f"{place} takes mail")
 
 
-def _returns(app: App, _now: datetime) -> Iterator[Finding]:
+def _returns(app: App) -> Iterator[Finding]:
     if app.settings.smtp.host is None:
         return
     bounces, address = app.settings.bounces, app.settings.mail.returns_to
@@ -169,7 +179,7 @@ def _return_path(app: App) -> str:
     return return_path(mail.returns_to, 0, app.secret) if mail.verp else mail.returns_to
 
 
-def _sources(app: App, _now: datetime) -> Iterator[Finding]:
+def _sources(app: App) -> Iterator[Finding]:
     sources = app.settings.sources
     if not sources:
         fix = "add a [[sources]] table to digest.toml, or use digest ingest page"
@@ -191,9 +201,57 @@ def _sources(app: App, _now: datetime) -> Iterator[Finding]:
             yield Finding("sources", "ok", f"{source.name}: {last.place}")
 
 
+def _queue(app: App, now: datetime) -> Iterator[Finding]:
+    """Mails and editions that should have been done long ago."""
+    with app.sessions.reading() as session:
+        waiting = Delivery.state.in_(("queued", "deferred"))
+        n, oldest = session.execute(
+            select(func.count(), func.min(Delivery.created_at)).where(waiting)
+        ).one()
+        late = session.scalar(
+            select(func.count())
+            .select_from(Subscriber)
+            .where(Subscriber.state == "active", Subscriber.next_due_at < now - LATE)
+        )
+    if late:
+        said = f"{late} subscribers wait for an edition since more than an hour"
+        yield Finding("queue", "fault", said, "see that digest serve runs, and what it logs")
+    if n and now - oldest > LATE:
+        said = f"{n} mails wait, the oldest since {oldest:%Y-%m-%d %H:%M} UTC"
+        yield Finding("queue", "warning", said, "see digest deliveries list, and why they wait")
+    elif not late:
+        yield Finding("queue", "ok", f"{n} mails wait")
+
+
+def _disk(app: App) -> Iterator[Finding]:
+    url = app.sessions.engine.url
+    places = {}
+    if url.get_backend_name() == "sqlite" and url.database:
+        places["the database"] = Path(url.database).parent
+    if app.settings.smtp.host is None and app.settings.mail.maildir.exists():
+        places["the Maildir"] = app.settings.mail.maildir
+    for name, folder in places.items():
+        free = shutil.disk_usage(folder).free
+        said = f"{free / 1e9:.1f} GB are free for {name}"
+        if free < _LITTLE_ROOM:
+            health: Health = "fault" if free < _NO_ROOM else "warning"
+            yield Finding("disk", health, said, f"make room where {folder} is")
+        else:
+            yield Finding("disk", "ok", said)
+
+
 def _clock(app: App, now: datetime) -> Iterator[Finding]:
     with app.sessions.reading() as session:
         newest = session.scalar(select(func.max(ListingRow.seen_at)))
+        # A server's clock; SQLite's is our own.
+        theirs = session.scalar(select(func.now())) if app.sessions.is_postgresql else None
+    if theirs and abs(theirs - now) > CLOCK_MAY_DIFFER:
+        yield Finding(
+            "clock",
+            "fault",
+            f"it is {now:%Y-%m-%d %H:%M} UTC here, and {theirs:%Y-%m-%d %H:%M} at the database",
+            "set both machines' clocks (timedatectl set-ntp true)",
+        )
     if newest and newest - now > CLOCK_MAY_DIFFER:
         yield Finding(
             "clock",

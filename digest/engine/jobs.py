@@ -1,15 +1,17 @@
 """What is due, as a query; and the leases that let one process do each job.
 
 Success gives a lease back. Failure keeps it for a while that doubles, so retry lives here alone.
+A lease keeps work from being done twice for nothing; that nothing is stored or sent twice is seen
+to at the rows, so a job may be repeated, at once or by two, whoever holds its lease.
 """
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -17,21 +19,33 @@ from sqlalchemy.orm import Session
 from digest.delivery.breaker import read_pause
 from digest.delivery.outbox import n_due
 from digest.editions import due_subscribers
-from digest.engine.app import App
-from digest.papers import embedding
+from digest.papers import embedding, written
 from digest.papers.collect import due_sources
 from digest.profiles import interests
 from digest.store import insert
+from digest.store.retention import is_past
 from digest.store.tables import Lease
+from digest.subscribers import due_signups, is_sunset_due
 
-Kind = Literal["source", "embed", "editions", "deliver", "bounces"]
+if TYPE_CHECKING:
+    from digest.engine.app import App
+
+Kind = Literal[
+    "ingest", "signup", "embed", "compose", "deliver", "summaries", "bounces", "housekeeping"
+]
 
 # Longer than a job takes; a process that dies keeps others from its job for as long.
 LEASE = timedelta(minutes=10)
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=6)
-# Rows that one job takes on, by ranges of their ids, so that a range has one key.
-SHARD = 200
+# Rows that one job takes on, by ranges of their ids, so that a range has one key: subscribers to
+# compose for, texts to embed.
+SHARD, EMBED_AT_ONCE = 200, 512
+# Jobs of one kind that are out at a time: what is due beyond them waits in the database, not in
+# the broker. Mails for which another lane is worth its connections.
+AT_ONCE, LANE = 500, 500
+# Forms of the subscribe page that one look takes up.
+SIGNUPS = 100
 # More than one machine may sign; the number tells processes on one apart.
 OWNER = f"{socket.gethostname()}:{os.getpid()}"
 
@@ -46,25 +60,46 @@ class Job:
     name: str = ""
 
 
+_SUMMARIES = Job("summaries", "summaries")
 _BOUNCES = Job("bounces", "bounces")
+_HOUSEKEEPING = Job("housekeeping", "housekeeping")
 
 
 def due(
-    session: Session, app: App, now: datetime, *, done: Collection[Job] = frozenset()
+    session: Session, app: "App", now: datetime, *, done: Collection[Job] = frozenset()
 ) -> list[Job]:
-    """The jobs of the first station that has any, less those that are leased or `done`.
+    """The jobs that may be done now, less those that are leased or `done`.
 
-    A station waits for those before it, whichever process is at them: no edition is built while
-    papers come in. A job that failed, and is held back for a while, keeps nobody waiting.
+    No edition is composed while papers come in, whichever process is at them; a job that failed,
+    and is held back for a while, keeps nobody waiting. Sending waits for nothing.
     """
-    failures = {key: n for key, _, n in held_back(session, now, resting=True)}
-    for station in (_sources, _embedding, _editions, _deliveries, _bounces):
-        jobs = [job for job in station(session, app, now) if job not in done]
-        if free := [job for job in jobs if job.key not in failures]:
+    held = {key: n for key, _, n in held_back(session, now, resting=True)}
+    jobs = [*_on_the_papers_way(session, app, now, held, done), *_beside(session, app, now, held)]
+    # No mail waits for a language model: mails show the summaries that are there.
+    return jobs or [job for job in _summaries(session, app, now) if job.key not in held]
+
+
+def _on_the_papers_way(
+    session: Session, app: "App", now: datetime, held: Mapping[str, int], done: Collection[Job]
+) -> list[Job]:
+    """The jobs of the first station that has any; none while others are at one before."""
+    for station in (_ingest, _signups, _embed, _compose):
+        jobs = [job for job in station(session, app, now, held) if job not in done]
+        if free := [job for job in jobs if job.key not in held]:
             return free
-        if any(failures[job.key] == 0 for job in jobs):
+        if any(held[job.key] == 0 and not _is_short(job) for job in jobs):
             return []
     return []
+
+
+def _is_short(job: Job) -> bool:
+    """Whether it is one of seconds; where many come in, one is always under way."""
+    return job.kind == "signup" or job.name == "interests"
+
+
+def _beside(session: Session, app: "App", now: datetime, held: Mapping[str, int]) -> Iterator[Job]:
+    for station in (_deliver, _bounces, _housekeeping):
+        yield from (job for job in station(session, app, now) if job.key not in held)
 
 
 def held_back(
@@ -96,9 +131,18 @@ def take(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bo
     return session.scalar(taken) is not None
 
 
-def give_back(session: Session, job: Job, *, owner: str = OWNER) -> None:
-    """End a lease after success; a mailbox rests until its lease is over."""
-    if job == _BOUNCES:
+def renew(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bool:
+    """Begin a leased job: its time runs from now on. False where others have it by now."""
+    mine = update(Lease).where(Lease.key == job.key, Lease.owner == owner)
+    return session.scalar(mine.values(until=now + LEASE).returning(Lease.key)) is not None
+
+
+def give_back(session: Session, job: Job, *, owner: str = OWNER, undone: bool = False) -> None:
+    """End a lease after success, or of a job that was not begun (`undone`).
+
+    A mailbox that was read rests until its lease is over.
+    """
+    if job == _BOUNCES and not undone:
         return
     session.execute(delete(Lease).where(Lease.key == job.key, Lease.owner == owner))
 
@@ -114,34 +158,64 @@ def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) 
     return until
 
 
-def _sources(session: Session, app: App, now: datetime) -> list[Job]:
+def _ingest(session: Session, app: "App", now: datetime, _held: Collection[str]) -> list[Job]:
     found = due_sources(session, app.settings.sources, now)
-    return [Job("source", f"source:{source.name}", name=source.name) for source in found]
+    return [Job("ingest", f"ingest:{source.name}", name=source.name) for source in found]
 
 
-def _embedding(session: Session, app: App, _now: datetime) -> list[Job]:
-    identity = app.encoder.identity
-    waiting = embedding.pending(session, identity, limit=1) or interests.pending(
-        session, identity, limit=1
-    )
-    return [Job("embed", "embed")] if waiting else []
+def _signups(session: Session, _app: "App", now: datetime, _held: Collection[str]) -> list[Job]:
+    """A job each: a library that cannot be read holds up nobody else."""
+    found = due_signups(session, now, limit=SIGNUPS)
+    return [Job("signup", f"signup:{id_}", (id_,)) for id_ in found]
 
 
-def _editions(session: Session, _app: App, now: datetime) -> list[Job]:
-    """Jobs of subscribers whose numbers, in order, fall into one range."""
+def _embed(session: Session, app: "App", _now: datetime, _held: Collection[str]) -> list[Job]:
+    """Jobs of papers and of interests that have no vector of our encoder."""
+    identity, limit = app.encoder.identity, AT_ONCE * EMBED_AT_ONCE
     return [
-        Job("editions", f"editions:{shard}", tuple(some))
-        for shard, some in groupby(due_subscribers(session, now), key=lambda id_: id_ // SHARD)
+        Job("embed", f"embed:{what}:{shard}", tuple(ids), what)
+        for what, waiting in (
+            ("papers", embedding.pending_ids(session, identity, limit=limit)),
+            ("interests", interests.pending_ids(session, identity, limit=limit)),
+        )
+        for shard, ids in _shards(waiting, EMBED_AT_ONCE)
     ]
 
 
-def _deliveries(session: Session, _app: App, now: datetime) -> list[Job]:
+def _compose(session: Session, _app: "App", now: datetime, held: Collection[str]) -> list[Job]:
+    """Jobs of subscribers whose numbers, in order, fall into one range."""
+    busy = [int(key.partition(":")[2]) for key in held if key.startswith("compose:")]
+    waiting = due_subscribers(
+        session, now, limit=max(AT_ONCE - len(busy), 0) * SHARD, shard=SHARD, less=busy
+    )
+    return [Job("compose", f"compose:{n}", tuple(ids)) for n, ids in _shards(waiting, SHARD)]
+
+
+def _shards(ids: Iterable[int], size: int) -> Iterator[tuple[int, Iterator[int]]]:
+    """The numbers in order, by the range of so many that they fall into."""
+    return groupby(sorted(ids), key=lambda id_: id_ // size)
+
+
+def _deliver(session: Session, app: "App", now: datetime) -> list[Job]:
+    """A lane, or as many as are worth it and the engine can have: any of them sends any mail."""
     pause = read_pause(session)
-    if (pause and pause.until > now) or not n_due(session, now):
+    if pause and pause.until > now:
         return []
-    return [Job("deliver", "deliver")]
+    lanes = -(-n_due(session, now, limit=app.engine.lanes * LANE) // LANE)
+    return [Job("deliver", f"deliver:{lane}") for lane in range(lanes)]
 
 
-def _bounces(_session: Session, app: App, _now: datetime) -> list[Job]:
+def _summaries(session: Session, app: "App", now: datetime) -> list[Job]:
+    waiting = written.pending(session, app.settings.summaries, now, limit=1)
+    return [_SUMMARIES] if waiting else []
+
+
+def _bounces(_session: Session, app: "App", _now: datetime) -> list[Job]:
     bounces = app.settings.bounces
     return [_BOUNCES] if bounces.maildir or bounces.imap_host else []
+
+
+def _housekeeping(session: Session, app: "App", now: datetime) -> list[Job]:
+    settings = app.settings
+    past = is_past(session, settings.retention, now)
+    return [_HOUSEKEEPING] if past or is_sunset_due(session, settings.sunset, now) else []

@@ -3,62 +3,93 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from digest.delivery.outbox import sweep
 from digest.delivery.sending import deliver
 from digest.editions import build_editions
-from digest.engine.app import App
 from digest.engine.jobs import Job
 from digest.errors import Unknown
 from digest.papers.collect import collect
 from digest.papers.embedding import embed_pending
+from digest.papers.written import write_pending
 from digest.profiles.interests import embed_interests
-from digest.subscribers import expire_pending, replan, wake
+from digest.store.retention import forget
+from digest.subscribers import (
+    expire_changes,
+    expire_pending,
+    expire_signups,
+    follow_sunset,
+    look_at,
+    replan,
+    wake,
+)
 from digest.subscribers.returns import take_in_mailboxes
+from digest.subscribers.throttle import forget_whole
 
-# Papers between two looks at what else is due.
-EMBED_AT_ONCE = 512
+if TYPE_CHECKING:
+    from digest.engine.app import App
 
 
 def perform(
-    app: App,
+    app: "App",
     job: Job,
     clock: Callable[[], datetime],
     *,
     stop: Callable[[], bool] = lambda: False,
 ) -> str:
-    """Do a job and say in a few words what came of it; `stop` ends it early between two mails.
+    """Do a job and say in a few words what came of it; `stop` ends a long one early.
 
     Raises what the job's room raises.
     """
     now = clock()
     match job.kind:
-        case "source":
-            return _collect(app, job.name, now)
+        case "ingest":
+            return _collect(app, job.name, clock)
+        case "signup":
+            return look_at(app.sessions, *job.ids, secret=app.secret, now=now)
         case "embed":
-            n = embed_interests(app.sessions, app.encoder)
-            n += embed_pending(app.sessions, app.encoder, at=now, limit=EMBED_AT_ONCE)
-            return f"{n} embedded"
-        case "editions":
+            return f"{_embed(app, job, now)} embedded"
+        case "compose":
             built = build_editions(app.sessions, job.ids, app.encoder.identity, now=now)
             return f"{built.built} built, {built.empty} empty, {built.skipped} skipped"
         case "deliver":
             return _deliver(app, clock, stop)
+        case "summaries":
+            wrote = write_pending(app.sessions, app.settings.summaries, clock, stop=stop)
+            return f"{wrote.written} written, {wrote.refused} refused, {wrote.failed} failed"
         case "bounces":
             read = take_in_mailboxes(app.sessions, app.settings.bounces, secret=app.secret, now=now)
             return ", ".join(f"{n} {one.done}" for one, n in read.items()) or "none"
+        case "housekeeping":
+            gone = forget(app.sessions, app.settings.retention, now=now, stop=stop)
+            with app.sessions() as session:
+                sunset = follow_sunset(session, app.settings.sunset, now=now)
+            done = [f"{n} {table} forgotten" for table, n in gone.items()]
+            if sunset.asked or sunset.paused:
+                done.append(f"{sunset.asked} asked whether they still read, {sunset.paused} paused")
+            return ", ".join(done) or "none"
 
 
-def housekeep(app: App, now: datetime) -> None:
+def housekeep(app: "App", now: datetime) -> None:
     """Settle what time or a crash left behind; cheap, and done at the start of every tick."""
     with app.sessions() as session:
         wake(session, now)
         replan(session, now)
         expire_pending(session, now)
+        expire_changes(session, now)
+        expire_signups(session, now)
+        forget_whole(session, now)
         sweep(session, now)
 
 
-def _deliver(app: App, clock: Callable[[], datetime], stop: Callable[[], bool]) -> str:
+def _embed(app: "App", job: Job, now: datetime) -> int:
+    if job.name == "interests":
+        return embed_interests(app.sessions, app.encoder, ids=job.ids)
+    return embed_pending(app.sessions, app.encoder, at=now, ids=job.ids)
+
+
+def _deliver(app: "App", clock: Callable[[], datetime], stop: Callable[[], bool]) -> str:
     report = asyncio.run(
         deliver(app.sessions, app.transport(), app.postage, clock=clock, pace=app.pace(), stop=stop)
     )
@@ -68,9 +99,15 @@ def _deliver(app: App, clock: Callable[[], datetime], stop: Callable[[], bool]) 
     return ", ".join([*said, *report.doubts]) or "none"
 
 
-def _collect(app: App, name: str, now: datetime) -> str:
+def _collect(app: "App", name: str, clock: Callable[[], datetime]) -> str:
     source = next((source for source in app.settings.sources if source.name == name), None)
     if source is None:
         raise Unknown(f"no source is named {name!r} in the settings")
-    report = collect(app.sessions, source, contact=app.settings.mail.from_address, at=now)
+    report = collect(
+        app.sessions,
+        source,
+        contact=app.settings.mail.from_address,
+        allow=app.settings.fetch.allow,
+        clock=clock,
+    )
     return f"{report.verdict}: {report.n_listings} listings, {report.n_new_papers} new papers"

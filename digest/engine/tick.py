@@ -1,36 +1,27 @@
-"""One tick: everything that is due now is done, station after station, each job once."""
+"""One tick: everything that is due now is leased and handed to the engine."""
 
-import logging
+import secrets
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
 from digest.engine.app import App
-from digest.engine.jobs import LEASE, Job, due, give_back, held_back, hold_back, take
-from digest.engine.perform import housekeep, perform
-from digest.errors import DigestError
-
-log = logging.getLogger(__name__)
-
-# Jobs wait for sources and mail servers more than for this machine.
-THREADS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class JobReport:
-    """What came of one job; `error` is empty where it succeeded."""
-
-    job: Job
-    result: str
-    error: str = ""
+from digest.engine.jobs import OWNER, Job, due, give_back, held_back, take
+from digest.engine.perform import housekeep
+from digest.engine.run import JobReport
+from digest.errors import ServiceUnreachable
 
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What one tick did, in order, and the jobs that others hold or that wait after a failure."""
+    """What one tick came to.
+
+    The jobs that were done, in order; how many were submitted for others to do; and the jobs that
+    others hold or that wait after a failure.
+    """
 
     done: tuple[JobReport, ...]
+    submitted: int
     held: tuple[tuple[str, datetime, int], ...]
 
     @property
@@ -46,58 +37,55 @@ def tick(
     stop: Callable[[], bool] = lambda: False,
     told: Callable[[JobReport], None] = lambda _report: None,
 ) -> TickReport:
-    """Do what is due by `clock` until nothing is; `told` hears of each job as it ends.
+    """Have what is due by `clock` done until nothing is; `told` hears of each job as it ends.
 
     `stop` is asked between jobs and between mails. A job that fails is held back, and stops no
-    other. Safe to run in several processes at once.
+    other. Safe to run in several processes at once. Raises ServiceUnreachable where the database
+    or the broker is away; what is due then still is at the next tick.
     """
     housekeep(app, clock())
     done: list[JobReport] = []
     seen: set[Job] = set()
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="job") as pool:
-        while not stop():
-            with app.sessions.reading() as session:
-                # A job of the same rows that is due again at once would be due for ever.
-                jobs = due(session, app, clock(), done=seen)
-            if not jobs:
-                break
-            seen.update(job for job in jobs if job.ids or job.name)
-            results = list(pool.map(lambda job: _run(app, job, clock, stop), jobs))
-            reports = [report for report in results if report is not None]
-            if not reports:
-                break
-            for report in reports:
-                told(report)
-            done += reports
+    submitted = 0
+    # One more mark than the process has: a job of an earlier tick may still be on its way.
+    owner = f"{OWNER}:{secrets.token_hex(4)}"
+    while not stop():
+        with app.sessions.reading() as session:
+            # A job of the same rows that is due again at once would be due for ever.
+            jobs = due(session, app, clock(), done=seen)
+        taken = _leased(app, jobs, owner, clock())
+        if not taken:
+            break
+        seen.update(job for job in taken if job.ids or job.name)
+        try:
+            reports = app.engine.submit(app, taken, owner, clock, stop=stop)
+        except ServiceUnreachable:
+            _undo(app, taken, owner)
+            raise
+        submitted += len(taken) - len(reports)
+        for report in reports:
+            told(report)
+        done += reports
     with app.sessions.reading() as session:
-        return TickReport(tuple(done), tuple(held_back(session, clock())))
+        return TickReport(tuple(done), submitted, tuple(held_back(session, clock())))
 
 
-def _run(
-    app: App, job: Job, clock: Callable[[], datetime], stop: Callable[[], bool]
-) -> JobReport | None:
-    """Lease a job and perform it; None where another process has it."""
-    began = clock()
+def _leased(app: App, jobs: list[Job], owner: str, now: datetime) -> list[Job]:
+    """Those of the jobs that no other has leased meanwhile."""
+    if not jobs:
+        return []
     with app.sessions() as session:
-        if stop() or not take(session, job, began):
-            return None
-    # What is left of a long job is due again, with a new lease and the right time.
-    ends = began + LEASE / 2
-    try:
-        result = perform(app, job, clock, stop=lambda: stop() or clock() >= ends)
-    except DigestError as error:
-        return _failed(app, job, str(error), clock())
-    except Exception as error:
-        log.exception("job %s failed", job.key)
-        return _failed(app, job, f"{type(error).__name__}: {error}", clock())
-    with app.sessions() as session:
-        give_back(session, job)
-    log.info("%s: %s", job.key, result)
-    return JobReport(job, result)
+        # In one order, so that two who lease at once do not wait for each other.
+        won = {
+            job.key
+            for job in sorted(jobs, key=lambda job: job.key)
+            if take(session, job, now, owner=owner)
+        }
+    return [job for job in jobs if job.key in won]
 
 
-def _failed(app: App, job: Job, said: str, now: datetime) -> JobReport:
+def _undo(app: App, jobs: list[Job], owner: str) -> None:
+    """Give the leases back: a job that was handed on nevertheless finds that it is nobody's."""
     with app.sessions() as session:
-        until = hold_back(session, job, now)
-    log.warning("%s failed: %s; next try at %s", job.key, said, until)
-    return JobReport(job, "", said)
+        for job in jobs:
+            give_back(session, job, owner=owner, undone=True)

@@ -122,7 +122,8 @@ def exploration(method: Method, one: Round, explorers: Mapping[str, Explore] | N
 
     Half of the known papers is the past; the rest come on N_DAYS days, in random order. A reader
     starts with three likes of the past, is shown ten papers a day and keeps those of their
-    library. With an explorer the tenth is its choice. `found` is how much of what they could have
+    library. With an explorer the tenth is its choice; a method that makes editions shows them as
+    the product would, under its own name. `found` is how much of what they could have
     kept they did, `found_by_slot` the slot's part of it; nDCG@10 and AUC are then on the cold
     papers, from all that was kept.
     """
@@ -140,6 +141,18 @@ def exploration(method: Method, one: Round, explorers: Mapping[str, Explore] | N
         found, by_slot = values[:, 4:].mean(axis=0).tolist()
         rows.append(row | {"found": found, "found_by_slot": by_slot})
     return rows
+
+
+@runtime_checkable
+class Shows(Protocol):
+    """A method that makes editions of its own, with a place to explore."""
+
+    name: str
+
+    def shown(
+        self, fold: Fold, cases: Sequence[Case], k: int, draws: NDArray[np.floating]
+    ) -> tuple[Ids, Kept]:
+        """Columns (len(cases), k), -1 for none, and which of them were explored."""
 
 
 @runtime_checkable
@@ -387,25 +400,37 @@ class _Replay:
     ) -> dict[str, NDArray[np.float64]]:
         """By explorer the marks at the end, what was found, and what of it by the slot: (m, 6).
 
-        All explorers' readers of a day are asked about in one go.
+        All explorers' readers of a day are asked about in one go; those of the method's own
+        editions, where it makes any, come last.
         """
         m = len(self.cases)
-        rng = np.random.default_rng(4)
+        names = [*explorers, *([method.name] if isinstance(method, Shows) else [])]
+        rng, own_rng = np.random.default_rng(4), np.random.default_rng(5)
         unit = _centred(self.fold, np.arange(len(self.fold.texts)))
         # One row for each explorer and reader.
         tried = [explore for explore in explorers.values() for _ in range(m)]
-        kept = np.tile(self.kept, (len(explorers), 1))
-        cases, known = list(self.cases) * len(explorers), self.past
+        kept = np.tile(self.kept, (len(names), 1))
+        cases, known = list(self.cases) * len(names), self.past
         rated = [case.likes for case in cases]
         by_slot = np.zeros(len(cases))
         for day in self.days:
-            scores = method.scores(narrowed(self.fold, known, day), cases)
-            for i, (case, explore) in enumerate(zip(cases, tried, strict=True)):
+            morning = narrowed(self.fold, known, day)
+            scores = method.scores(morning, cases[: len(tried)])
+            lists: list[Ids] = []
+            for i, explore in enumerate(tried):
                 shown = np.argsort(-scores[i], kind="stable")[:DEPTH]
                 if explore is not None and len(day) > DEPTH:
                     free = np.setdiff1d(np.arange(len(day)), shown[:-1])
                     shown[-1] = explore(scores[i], unit[day], unit[rated[i]], free, rng)
                     by_slot[i] += kept[i, day[shown[-1]]]
+                lists.append(shown)
+            if isinstance(method, Shows):
+                own = cases[len(tried) :]
+                columns, explored = method.shown(morning, own, DEPTH, own_rng.random(m))
+                for i, (row, slot) in enumerate(zip(columns, explored, strict=True), len(tried)):
+                    by_slot[i] += kept[i, day[row[slot]]].sum()
+                    lists.append(row[row >= 0])
+            for i, (case, shown) in enumerate(zip(cases, lists, strict=True)):
                 papers = day[shown]
                 rated[i] = np.concatenate([rated[i], papers])
                 likes = np.concatenate([case.likes, papers[kept[i, papers]]])
@@ -414,7 +439,7 @@ class _Replay:
         end = method.scores(self.fold, cases)
         there = self.kept[:, np.concatenate(self.days)].sum(axis=1)
         played = {}
-        for i, name in enumerate(explorers):
+        for i, name in enumerate(names):
             rows = slice(i * m, (i + 1) * m)
             given = marks(end[rows], self.wanted, np.random.default_rng(0))
             found = np.array([len(case.likes) - N_START for case in cases[rows]]) / there

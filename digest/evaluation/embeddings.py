@@ -32,6 +32,15 @@ class Embeddings:
         self.file = folder / f"{name}-{_hash(encoder.identity)[:8]}.npz"
         self._have = _read(self.file)
 
+    @property
+    def identity(self) -> str:
+        """The encoder's own."""
+        return self.encoder.identity
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As an Encoder has it, from memory where it can."""
+        return self(texts)
+
     def missing(self, texts: Sequence[str]) -> list[str]:
         """Those of `texts` that have no vector yet, once each."""
         return [text for text in dict.fromkeys(texts) if _hash(text) not in self._have]

@@ -1,6 +1,6 @@
 """Our own ranker, as the product runs it, behind the protocol's interface."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,20 @@ from digest.papers.embedding import paper_vectors
 from digest.profiles.ground import fit_words, terms_of
 from digest.ranking.calibrate import Calibration, calibrate
 from digest.ranking.profile import fit_profiles, scores
+from digest.ranking.rank import rank
 from digest.ranking.space import Space, fit_space
-from digest.ranking.types import KINDS, Floats, SignalKind, Signals, Texts, Votes
+from digest.ranking.types import (
+    KINDS,
+    LANES,
+    Candidates,
+    Floats,
+    Profiles,
+    SignalKind,
+    Signals,
+    Texts,
+    Votes,
+    Wishes,
+)
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -36,15 +48,48 @@ class Ours:
 
     def scores(self, fold: Fold, cases: Sequence[Case]) -> NDArray[np.float32]:
         """How much each case's profile likes each cold paper, (len(cases), n_cold)."""
+        found = np.zeros((len(cases), len(fold.cold)), np.float32)
+        for places, profiles, points in self._fitted(fold, cases):
+            found[places] = scores(profiles, points[fold.cold])
+        return found
+
+    def shown(
+        self, fold: Fold, cases: Sequence[Case], k: int, draws: NDArray[np.floating]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """The columns that editions of `k` papers would show, (len(cases), k), -1 for none.
+
+        And which of them were explored, by `draws` (len(cases),), uniform between 0 and 1. Nothing
+        trends in a library, so that all other places are personal.
+        """
+        columns = np.full((len(cases), k), -1, np.int64)
+        is_explored = np.zeros(columns.shape, np.bool_)
+        for places, profiles, points in self._fitted(fold, cases):
+            candidates = Candidates(
+                ids=fold.cold,
+                points=points[fold.cold],
+                vectors=fold.embeddings[fold.cold],
+                momentum=np.zeros(len(fold.cold), np.float32),
+            )
+            m = len(places)
+            wishes = Wishes(np.full(m, k), np.ones(m, np.float32), np.zeros(m, np.float32))
+            free = np.ones((m, len(fold.cold)), np.bool_)
+            drawn = np.asarray(draws[places], np.float32)
+            choice = rank(profiles, candidates, wishes, free=free, draws=drawn).choice
+            columns[places] = choice.papers
+            is_explored[places] = choice.lanes == LANES.index("exploration")
+        return columns, is_explored & (columns >= 0)
+
+    def _fitted(
+        self, fold: Fold, cases: Sequence[Case]
+    ) -> Iterator[tuple[list[int], Profiles, Floats]]:
+        """For each fold of users: its places in `cases`, their profiles, and all papers' points."""
         if self._of is None or self._of.fold is not fold:
             self._of = _OfFold.read(fold, self.embed)
-        found = np.zeros((len(cases), len(fold.cold)), np.float32)
-        for number in {case.user_fold for case in cases}:
+        for number in sorted({case.user_fold for case in cases}):
             places = [i for i, case in enumerate(cases) if case.user_fold == number]
             space, points = self._of.space(number)
             signals = _signals([cases[i] for i in places], space, points, self._of.words)
-            found[places] = scores(fit_profiles(signals, space), points[fold.cold])
-        return found
+            yield places, fit_profiles(signals, space), points
 
     def learn(self, outcomes: Sequence[Round]) -> None:
         """Calibrate by what became of these rounds' cold papers."""

@@ -1,18 +1,21 @@
-"""A mail server in a process of its own that takes every mail: what sending is measured against.
+"""A mail server in a process of its own that takes mail: what sending is measured against.
 
 `python -m digest.evaluation.sink` prints its port and serves loopback until its input ends. Told to
-record, it writes the Message-ID of a mail to a file before it answers that it has taken it.
+record, it writes the Message-ID of a mail to a file before it answers that it has taken it. It may
+be told to refuse: some at random, as greylisting does, and some recipients always.
 """
 
 import argparse
 import asyncio
 import os
+import random
 import re
 import subprocess
 import sys
 from collections import Counter, deque
 from pathlib import Path
 from typing import IO, Self, cast
+from zlib import crc32
 
 HOST = "127.0.0.1"
 
@@ -31,6 +34,8 @@ _REPLIES = {
     b"NOOP": b"250 2.0.0 ok\r\n",
     b"QUIT": b"221 2.0.0 bye\r\n",
 }
+_LATER = b"451 4.7.1 greylisted, try again later\r\n"
+_GONE = b"550 5.1.1 no such user\r\n"
 _UNKNOWN = b"500 5.5.1 no such command\r\n"
 _TAKEN = b"250 2.0.0 taken\r\n"
 _END = b"\r\n.\r\n"
@@ -41,16 +46,24 @@ class Sink:
     """A server in a new process, as a context manager; it listens on `port` of `HOST` within.
 
     Every reply takes `reply_ms`, that to a whole mail `commit_ms` more. `record` gets the
-    Message-IDs, a line each; `recorded` reads them.
+    Message-IDs, a line each; `recorded` reads them. A share `defer` of recipients is refused for
+    now, at random, and a share `refuse`, always the same ones, for good.
     """
 
     def __init__(
-        self, record: Path | None = None, *, reply_ms: float = 0, commit_ms: float = 0
+        self,
+        record: Path | None = None,
+        *,
+        reply_ms: float = 0,
+        commit_ms: float = 0,
+        defer: float = 0,
+        refuse: float = 0,
     ) -> None:
         """Say what it should be like; it begins with the block."""
         self.port = 0
         self._command = [sys.executable, "-m", __name__]
         self._command += [f"--reply-ms={reply_ms}", f"--commit-ms={commit_ms}"]
+        self._command += [f"--defer={defer}", f"--refuse={refuse}"]
         if record is not None:
             self._command.append(f"--record={record}")
 
@@ -72,9 +85,28 @@ def recorded(record: Path) -> Counter[str]:
     return Counter(record.read_text().split())
 
 
+class _Doorkeeper:
+    """Says who is let in: of 10,000 draws and recipients, so many not."""
+
+    def __init__(self, defer: float, refuse: float) -> None:
+        self._defer, self._refuse = defer, refuse
+        self._draws = random.Random(0)  # noqa: S311 - the same ones again
+
+    def answer(self, line: bytes) -> bytes:
+        if crc32(line.strip().lower()) % 10_000 < self._refuse * 10_000:
+            return _GONE
+        return _LATER if self._draws.random() < self._defer else _REPLIES[b"RCPT"]
+
+
 class _Dialogue(asyncio.Protocol):
-    def __init__(self, record: int | None, reply_seconds: float, commit_seconds: float) -> None:
-        self._record = record
+    def __init__(
+        self,
+        record: int | None,
+        reply_seconds: float,
+        commit_seconds: float,
+        door: _Doorkeeper | None = None,
+    ) -> None:
+        self._record, self._door = record, door or _Doorkeeper(0, 0)
         self._reply_seconds, self._commit_seconds = reply_seconds, commit_seconds
         self._came = bytearray()
         self._searched = 0
@@ -102,7 +134,8 @@ class _Dialogue(asyncio.Protocol):
         # So that a mail without a body is ended by its first line, too.
         if verb == b"DATA":
             self._in_mail, self._came, self._searched = True, bytearray(b"\r\n") + rest, 0
-        self._answer(_REPLIES.get(verb, _UNKNOWN))
+        known = _REPLIES.get(verb, _UNKNOWN)
+        self._answer(self._door.answer(bytes(line)) if verb == b"RCPT" else known)
         return True
 
     def _mail(self) -> bool:
@@ -137,10 +170,15 @@ class _Dialogue(asyncio.Protocol):
                 self._transport.close()
 
 
-async def _serve(record: int | None, port: int, reply_ms: float, commit_ms: float) -> None:
+async def _serve(
+    record: int | None, port: int, reply_ms: float, commit_ms: float, door: _Doorkeeper
+) -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: _Dialogue(record, reply_ms / 1000, commit_ms / 1000), HOST, port, backlog=1000
+        lambda: _Dialogue(record, reply_ms / 1000, commit_ms / 1000, door),
+        HOST,
+        port,
+        backlog=1000,
     )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -158,11 +196,14 @@ def _main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0: any that is free")
     parser.add_argument("--reply-ms", type=float, default=0, help="how long every reply takes")
     parser.add_argument("--commit-ms", type=float, default=0, help="and that to a mail, more")
+    parser.add_argument("--defer", type=float, default=0, help="share of recipients put off")
+    parser.add_argument("--refuse", type=float, default=0, help="share of recipients unknown")
     parser.add_argument("--record", type=Path, help="where Message-IDs are written")
     asked = parser.parse_args()
     how = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     record = asked.record and os.open(asked.record, how, 0o600)
-    asyncio.run(_serve(record, asked.port, asked.reply_ms, asked.commit_ms))
+    door = _Doorkeeper(asked.defer, asked.refuse)
+    asyncio.run(_serve(record, asked.port, asked.reply_ms, asked.commit_ms, door))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """An edition to what its mail says, as plain values: templates decide looks and nothing else.
 
-Links that we sign arrive ready made; links and text from outside are checked here.
+Links that we sign arrive ready made; links and text from outside are checked here. What depends on
+a number is said here too, in the reader's language.
 """
 
 import re
@@ -8,32 +9,42 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
+from itertools import islice
+from typing import ClassVar, NamedTuple
 from urllib.parse import quote, quote_plus, urlsplit
 
-from digest.editions import Edition, EditionItem, Reason, in_words
+from digest.editions import (
+    Edition,
+    EditionItem,
+    PaperNote,
+    Reason,
+    Receipt,
+    in_words,
+    note_in_words,
+    standing,
+)
 from digest.errors import BadInput
+from digest.languages import ENGLISH, Language, language, msgid
 from digest.ranking.types import Lane
 
 LANES: Mapping[Lane, str] = {
-    "personal": "For you",
-    "trending": "Trending, outside your interests",
-    "exploration": "New territory",
+    "personal": msgid("For you"),
+    "trending": msgid("Trending, outside your interests"),
+    "exploration": msgid("New territory"),
 }
 SECOND_REASON_SHARE = 1 / 3
+# Papers that get more room than the others.
+LEADING = 3
 
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
 _ARXIV_ID = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v\d+)?", re.ASCII)
 _DOI = re.compile(r"10\.\d{4,9}/\S{1,200}", re.ASCII)
 # Nearly every link, ours among them; those that need a closer look are taken apart.
 _PLAIN_LINK = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/+-]*)?")
 # Zero-width (non-)joiners change how Persian, Indic and emoji text reads.
 _JOINERS = "\u200c\u200d"
-_UNTITLED = "(no title)"
 _NBSP = "\N{NO-BREAK SPACE}"
+_UNTITLED = msgid("(no title)")
+_SENTENCE_ENDS = ".!?…。"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,7 @@ class EditionLinks:
     votes: Mapping[int, VoteLinks]
 
 
-@dataclass(frozen=True, slots=True)
-class PaperLink:
+class PaperLink(NamedTuple):
     """A link to a paper, its PDF or its code, with the word that a reader clicks on."""
 
     label: str
@@ -83,8 +93,22 @@ class MailPaper:
 
 
 @dataclass(frozen=True, slots=True)
+class MailNote:
+    """What became of a paper that the reader liked, with where to look; `url` may be empty."""
+
+    title: str
+    words: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class EditionMail:
-    """The mail of one edition; `n_hidden` papers of it are on the edition's page alone."""
+    """The mail of one edition; `n_hidden` papers of it are on the edition's page alone.
+
+    `welcome` is whether it is the reader's first, `receipt` what their votes have changed.
+    """
+
+    name: ClassVar = "edition"
 
     subject: str
     preheader: str
@@ -96,40 +120,195 @@ class EditionMail:
     unsubscribe_url: str
     preferences_url: str | None
     postal_address: str
+    language: str = "en"
+    welcome: bool = False
+    receipt: str = ""
+    notes: tuple[MailNote, ...] = ()
     n_hidden: int = 0
+
+    @property
+    def lead(self) -> tuple[MailPaper, ...]:
+        """The first of the reader's own papers, which get more room."""
+        return self._own[:LEADING]
+
+    @property
+    def brief(self) -> tuple[MailPaper, ...]:
+        """The others of their own."""
+        return self._own[LEADING:]
+
+    @property
+    def outside(self) -> tuple[MailPaper, ...]:
+        """What is trending outside their interests, where there is anything inside."""
+        found = tuple(paper for paper in self.papers if paper.lane == "trending")
+        return found if len(found) < len(self.papers) else ()
+
+    @property
+    def hidden(self) -> str:
+        """What is said of the papers that are on the edition's page alone; empty for none."""
+        if not self.n_hidden:
+            return ""
+        return language(self.language).ngettext(
+            "%(n)s more paper on this edition’s page",
+            "%(n)s more papers on this edition’s page",
+            self.n_hidden,
+        )
+
+    @property
+    def _own(self) -> tuple[MailPaper, ...]:
+        own = tuple(paper for paper in self.papers if paper.lane != "trending")
+        return own or self.papers
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmationMail:
     """The mail that asks whether an address really wants the digest."""
 
+    name: ClassVar = "confirmation"
+
     confirm_url: str
     days_valid: int
     postal_address: str
+    language: str = "en"
+
+    @property
+    def valid(self) -> str:
+        """How long the link is good."""
+        return _valid(self.days_valid, self.language)
 
 
-def edition_mail(edition: Edition, links: EditionLinks, postal_address: str) -> EditionMail:
+@dataclass(frozen=True, slots=True)
+class ChangeFromMail:
+    """The mail to the address that somebody wants to move the digest away from."""
+
+    name: ClassVar = "change_from"
+
+    confirm_url: str
+    new_address: str
+    days_valid: int
+    postal_address: str
+    language: str = "en"
+
+    @property
+    def valid(self) -> str:
+        """How long the link is good."""
+        return _valid(self.days_valid, self.language)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeToMail:
+    """The mail to the address that the digest would move to; it does not tell the old one."""
+
+    name: ClassVar = "change_to"
+
+    confirm_url: str
+    days_valid: int
+    postal_address: str
+    language: str = "en"
+
+    @property
+    def valid(self) -> str:
+        """How long the link is good."""
+        return _valid(self.days_valid, self.language)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshLinkMail:
+    """New links for whom the old ones have run out; no edition yet, no link to it."""
+
+    name: ClassVar = "fresh_link"
+
+    edition_url: str | None
+    preferences_url: str
+    days_valid: int
+    postal_address: str
+    language: str = "en"
+
+    @property
+    def valid(self) -> str:
+        """How long the links are good."""
+        return language(self.language).ngettext(
+            "The links in this mail are good for %(n)s day.",
+            "The links in this mail are good for %(n)s days.",
+            self.days_valid,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SunsetMail:
+    """The question to somebody of whom nothing was heard for long."""
+
+    name: ClassVar = "sunset"
+
+    stay_url: str
+    unsubscribe_url: str
+    postal_address: str
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class GoodbyeMail:
+    """The last mail, to somebody who has left by their own hand."""
+
+    name: ClassVar = "goodbye"
+
+    subscribe_url: str
+    postal_address: str
+    language: str = "en"
+
+
+Mail = (
+    EditionMail
+    | ConfirmationMail
+    | ChangeFromMail
+    | ChangeToMail
+    | FreshLinkMail
+    | SunsetMail
+    | GoodbyeMail
+)
+
+
+def edition_mail(
+    edition: Edition, links: EditionLinks, postal_address: str, spoken: Language = ENGLISH
+) -> EditionMail:
     """Say what the mail of `edition` says; raises BadInput where one of our links is none."""
-    titles = [one_line(item.title) or _UNTITLED for item in edition.items]
-    headline = _headline(len(titles), edition.n_candidates)
+    titles = [one_line(item.title) or spoken.gettext(_UNTITLED) for item in edition.items]
+    headline = _headline(len(titles), edition.n_candidates, spoken)
     note = shorten(one_line(edition.note), 500)
+    # What is no sentence of its own goes on with the line on the day.
+    if note and titles and note[-1] not in _SENTENCE_ENDS:
+        headline, note = f"{headline}; {spoken.translated(note)}", ""
+    note = spoken.translated(note)
     return EditionMail(
-        subject=_subject(titles),
+        subject=_subject(titles, spoken),
         preheader=" · ".join(shorten(title, 80) for title in titles[1:3]) or note or headline,
-        day=long_date(edition.local_date),
+        day=spoken.long_date(edition.local_date),
         headline=headline,
         note=note,
-        papers=tuple(_paper(item, links.votes.get(item.paper_id)) for item in edition.items),
+        papers=tuple(
+            _paper(item, links.votes.get(item.paper_id), spoken) for item in edition.items
+        ),
         edition_url=_our_link(links.edition_url),
         unsubscribe_url=_our_link(links.unsubscribe_url),
         preferences_url=links.preferences_url and _our_link(links.preferences_url),
         postal_address=one_line(postal_address),
+        language=spoken.code,
+        welcome=edition.is_first and bool(titles),
+        receipt=_receipt(edition.receipt, spoken) if edition.receipt else "",
+        notes=tuple(_note(note, spoken) for note in edition.paper_notes),
+    )
+
+
+def _note(note: PaperNote, spoken: Language) -> MailNote:
+    return MailNote(
+        title=shorten(one_line(note.title), 160) or spoken.gettext(_UNTITLED),
+        words=shorten(one_line(note_in_words(note, spoken)), 240),
+        url=web_link(note.url) or "",
     )
 
 
 def long_date(day: date) -> str:
     """Write `day` as in Saturday 21 November 2026, whatever the locale."""
-    return f"{_DAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+    return ENGLISH.long_date(day)
 
 
 def one_line(text: str) -> str:
@@ -173,26 +352,61 @@ def _our_link(url: str) -> str:
     return url
 
 
-def _subject(titles: Sequence[str]) -> str:
+def _valid(days: int, code: str) -> str:
+    return language(code).ngettext(
+        "The link is good for %(n)s day.", "The link is good for %(n)s days.", days
+    )
+
+
+def _subject(titles: Sequence[str], spoken: Language) -> str:
     match titles:
         case []:
-            return "No new papers for you today"
+            return spoken.gettext("No new papers for you today")
         case [only]:
             return shorten(only, 60)
         case [first, *rest]:
-            return f"{shorten(first, 60)} + {len(rest)} more"
+            return spoken.ngettext(
+                "%(title)s + %(n)s more",
+                "%(title)s + %(n)s more",
+                len(rest),
+                title=shorten(first, 60),
+            )
     raise AssertionError
 
 
-def _headline(n: int, n_candidates: int) -> str:
+def _headline(n: int, n_candidates: int, spoken: Language) -> str:
     if n == 0:
-        return "Nothing new for you today"
-    n_candidates = max(n, n_candidates)
-    return f"{n} for you from {n_candidates:,} new {'paper' if n_candidates == 1 else 'papers'}"
+        return spoken.gettext("Nothing new for you today")
+    return spoken.ngettext(
+        "%(chosen)s for you from %(n)s new paper",
+        "%(chosen)s for you from %(n)s new papers",
+        max(n, n_candidates),
+        chosen=spoken.number(n),
+    )
 
 
-def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
-    title, authors, origin, summary, links = _shown(
+def _receipt(receipt: Receipt, spoken: Language) -> str:
+    n = receipt.n_votes
+    if receipt.yesterday:
+        since = spoken.ngettext("Since your vote yesterday", "Since your %(n)s votes yesterday", n)
+    else:
+        since = spoken.ngettext("Since your vote", "Since your last %(n)s votes", n)
+    changes = [
+        spoken.gettext(message, topics=spoken.listed([shorten(one_line(w), 60) for w in topics]))
+        for message, topics in (
+            (msgid("more on %(topics)s"), receipt.more),
+            (msgid("less on %(topics)s"), receipt.less),
+        )
+        if topics
+    ]
+    if not changes:
+        changes = [spoken.gettext("your profile has them all")]
+    return f"{since}: {', '.join(changes)}."
+
+
+def _paper(item: EditionItem, votes: VoteLinks | None, spoken: Language) -> MailPaper:
+    why, facts = _reasoned(item.reasons, item.upvotes, spoken)
+    title, short_title, authors, origin, summary, links = _shown(
         item.title,
         item.authors,
         item.summary,
@@ -202,22 +416,50 @@ def _paper(item: EditionItem, votes: VoteLinks | None) -> MailPaper:
         item.doi,
         item.url,
         item.code_url,
+        facts,
+        spoken,
     )
     return MailPaper(
         title=title,
-        short_title=shorten(title, 60),
+        short_title=short_title,
         lane=item.lane,
-        lane_label=LANES[item.lane],
+        lane_label=spoken.translated(LANES[item.lane]),
         authors=authors,
         origin=origin,
         summary=summary,
-        why=_why(item.reasons),
+        why=why,
         links=links,
-        votes=votes and VoteLinks(*map(_our_link, (votes.up, votes.down, votes.saved))),
+        votes=votes
+        and VoteLinks(_our_link(votes.up), _our_link(votes.down), _our_link(votes.saved)),
     )
 
 
-@lru_cache(2048)
+@lru_cache(4096)
+def _reasoned(
+    reasons: tuple[Reason, ...], upvotes: int | None, spoken: Language
+) -> tuple[tuple[str, ...], str]:
+    """Why a paper is there, in words, and how it trends.
+
+    The reason that carried most of the score, and the next where it carried a good part.
+    """
+    told = [*reasons[:1], *(one for one in reasons[1:2] if one.share >= SECOND_REASON_SHARE)]
+    why = tuple(shorten(one_line(in_words(reason, spoken)), 240) for reason in told)
+    return why, _facts(reasons, told, upvotes, spoken)
+
+
+def _facts(
+    reasons: Sequence[Reason], told: Sequence[Reason], upvotes: int | None, spoken: Language
+) -> str:
+    """How a paper trends, where no reason says so already."""
+    if any(reason.kind in ("trending", "resurfaced") for reason in told):
+        return ""
+    for reason in reasons:
+        if reason.kind in ("trending", "resurfaced"):
+            return " · ".join(standing(reason, spoken))
+    return spoken.ngettext("%(n)s upvote", "%(n)s upvotes", upvotes) if upvotes else ""
+
+
+@lru_cache(4096)
 def _shown(
     title: str,
     authors: tuple[str, ...],
@@ -228,21 +470,24 @@ def _shown(
     doi: str | None,
     url: str | None,
     code_url: str | None,
-) -> tuple[str, str, str, str, tuple[PaperLink, ...]]:
+    facts: str,
+    spoken: Language,
+) -> tuple[str, str, str, str, str, tuple[PaperLink, ...]]:
     """Title, authors, origin, summary and links as every mail with this paper shows them."""
-    title = shorten(one_line(title), 300) or _UNTITLED
+    title = shorten(one_line(title), 300) or spoken.gettext(_UNTITLED)
     if arxiv_id and not _ARXIV_ID.fullmatch(arxiv_id):
         arxiv_id = None
     return (
         title,
-        _authors(authors),
-        _origin(arxiv_id, published_on, sources),
+        shorten(title, 28).removesuffix("…"),
+        _authors(authors, spoken),
+        _origin(arxiv_id, published_on, sources, facts, spoken),
         shorten(one_line(summary), 600),
-        tuple(_paper_links(title, arxiv_id, doi, web_link(url), web_link(code_url))),
+        tuple(_paper_links(title, arxiv_id, doi, web_link(url), web_link(code_url), spoken)),
     )
 
 
-def _authors(names: Sequence[str]) -> str:
+def _authors(names: Sequence[str], spoken: Language) -> str:
     names = [shorten(name, 60) for name in map(one_line, names) if name]
     match names:
         case []:
@@ -252,39 +497,50 @@ def _authors(names: Sequence[str]) -> str:
         case [first, last]:
             return f"{first}, {last}"
         case [first, *_, last]:
-            return f"{first}, …, {last} ({len(names)} authors)"
+            return spoken.ngettext(
+                "%(first)s, …, %(last)s (%(n)s author)",
+                "%(first)s, …, %(last)s (%(n)s authors)",
+                len(names),
+                first=first,
+                last=last,
+            )
     raise AssertionError
 
 
-def _origin(arxiv_id: str | None, day: date | None, sources: Sequence[str]) -> str:
+def _origin(
+    arxiv_id: str | None,
+    day: date | None,
+    sources: Sequence[str],
+    facts: str,
+    spoken: Language,
+) -> str:
     where = [f"arXiv{_NBSP}{arxiv_id}"] if arxiv_id else []
     if day:
-        where.append(_NBSP.join((str(day.day), _MONTHS[day.month - 1][:3], str(day.year))))
-    where.extend(shorten(one_line(source), 40) for source in sources[:3])
-    return " · ".join(filter(None, where))
-
-
-def _why(reasons: Sequence[Reason]) -> tuple[str, ...]:
-    told = (
-        [reasons[0], *(r for r in reasons[1:2] if r.share >= SECOND_REASON_SHARE)]
-        if reasons
-        else []
-    )
-    return tuple(shorten(one_line(in_words(reason)), 240) for reason in told)
+        where.append(spoken.short_date(day).replace(" ", _NBSP))
+    named = (source for source in sources if not (arxiv_id and source.lower().startswith("arxiv")))
+    where.extend(shorten(one_line(source), 40) for source in islice(named, 3))
+    return " · ".join(spoken.isolated(part) for part in (*where, facts) if part)
 
 
 def _paper_links(
-    title: str, arxiv_id: str | None, doi: str | None, url: str | None, code_url: str | None
+    title: str,
+    arxiv_id: str | None,
+    doi: str | None,
+    url: str | None,
+    code_url: str | None,
+    spoken: Language,
 ) -> Iterator[PaperLink]:
     if url:
-        yield PaperLink("Paper", url)
+        yield PaperLink(spoken.gettext("Abstract"), url)
     elif arxiv_id:
         yield PaperLink("arXiv", f"https://arxiv.org/abs/{arxiv_id}")
     elif doi and _DOI.fullmatch(doi):
         yield PaperLink("DOI", f"https://doi.org/{quote(doi)}")
     else:
-        yield PaperLink("Search", f"https://scholar.google.com/scholar?q={quote_plus(title)}")
+        yield PaperLink(
+            spoken.gettext("Search"), f"https://scholar.google.com/scholar?q={quote_plus(title)}"
+        )
     if arxiv_id:
         yield PaperLink("PDF", f"https://arxiv.org/pdf/{arxiv_id}")
     if code_url:
-        yield PaperLink("Code", code_url)
+        yield PaperLink(spoken.gettext("Code"), code_url)

@@ -250,27 +250,27 @@ def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
     """The part as it stands where every server leaves it alone, else quoted-printable."""
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if is_html:
+    if text.isascii():
+        shown = text.encode()
+    elif is_html:
         # Escaped text has no reference of its own, so all of these are ours.
         shown = _NO_REFERENCES.sub(b"", text.encode("ascii", "xmlcharrefreplace"))
     else:
         shown = _MORE_CONTROLS.sub(b"", text.encode(errors="ignore"))
-    shown = shown.translate(None, _CONTROLS).rstrip(b"\n") + b"\n"
-    lines = shown.replace(b"\n", b"\r\n")
-    if not _is_at_risk(shown):
-        return "7bit", lines
+    lines = [*shown.translate(None, _CONTROLS).rstrip(b"\n").split(b"\n"), b""]
+    wire = b"\r\n".join(lines)
+    if wire.isascii() and not _is_at_risk(lines, wire):
+        return "7bit", wire
     # The encoder folds with the line end that it meets first, so there must be one.
-    encoded = b"\n" + b2a_qp(lines, istext=True)
+    encoded = b"\n" + b2a_qp(wire, istext=True)
     return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:]
 
 
-def _is_at_risk(shown: bytes) -> bool:
-    """Whether a server may change lines: for blanks at the end, their length, a mailbox's mark."""
-    lines = shown.split(b"\n")
+def _is_at_risk(lines: list[bytes], wire: bytes) -> bool:
+    """Whether a server may change lines: for their length, blanks at the end, a mailbox's mark."""
     return (
-        not shown.isascii()
-        or max(map(len, lines)) > _LONGEST_LINE
-        or b"\n".join(map(bytes.rstrip, lines)) != shown
-        or b"\nFrom " in shown
-        or shown.startswith(b"From ")
+        max(map(len, lines)) > _LONGEST_LINE
+        or lines != list(map(bytes.rstrip, lines))
+        or b"\nFrom " in wire
+        or wire.startswith(b"From ")
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from pathlib import Path
+from random import random
 from time import sleep
 from zoneinfo import ZoneInfo
 
@@ -13,34 +14,44 @@ from sqlalchemy.orm import Session
 
 from digest.errors import SourceUnreachable, UnreadablePage
 from digest.papers.ingest import IngestReport, ingest_page, read_before
+from digest.papers.verdict import SourceDay, day_of_sources, judge, of_the_day
+from digest.papers.visits import Visits
 from digest.settings import SourceSettings
 from digest.sources import MAX_PAGE_BYTES, Paged, find_reader
-from digest.sources.fetch import fetch
+from digest.sources.fetch import Mark
 from digest.store import Sessions, insert
-from digest.store.tables import SourceState, Verdict
+from digest.store.tables import SourceDayRow, SourceState, Verdict
 
-# A source whose newest page is older than this has probably stopped.
-STALE = timedelta(days=4)
 # How many pages one run reads of a source that goes on and on.
 MOST_PAGES = 50
-# How often a busy source is asked in all, and the seconds that we are ready to wait in between.
-TRIES = 3
-LONGEST_WAIT = 60.0
+# The days behind that `list_sources` looks back on.
+A_DAY, LOOK_BACK = timedelta(days=1), timedelta(days=6)
 
 
 @dataclass(frozen=True, slots=True)
 class SourceReport:
-    """How one run of a source went; `problems` are the pages that were not taken, and why."""
+    """How one run of a source went.
+
+    `problems` are the pages that were not taken, and why, and that there were fewer than announced;
+    `n_refused` of them are pages that no reader could read.
+    """
 
     source: str
     verdict: Verdict
+    detail: str
     pages: tuple[IngestReport, ...]
     problems: tuple[str, ...]
+    n_refused: int = 0
 
     @property
     def n_listings(self) -> int:
         """Listings on pages that had not been read before."""
         return sum(page.n_listings for page in self.pages if not page.known)
+
+    @property
+    def n_news(self) -> int:
+        """Listings that the source did not have before."""
+        return sum(page.n_listings - page.n_again for page in self.pages if not page.known)
 
     @property
     def n_new_papers(self) -> int:
@@ -50,7 +61,7 @@ class SourceReport:
 
 @dataclass(frozen=True, slots=True)
 class SourceView:
-    """A source of the settings, and how its last run went."""
+    """A source of the settings, how its last run went, and its days of the last week."""
 
     name: str
     place: str
@@ -60,6 +71,7 @@ class SourceView:
     verdict: Verdict | None
     detail: str
     n_listings: int
+    days: tuple[SourceDay, ...]
 
 
 def due_sources(
@@ -84,33 +96,43 @@ def collect(
     source: SourceSettings,
     *,
     contact: str,
-    at: datetime,
-    allowed: Collection[str] = (),
+    clock: Callable[[], datetime],
+    allow: Collection[str] = (),
     wait: Callable[[float], None] = sleep,
+    jitter: Callable[[], float] = random,
 ) -> SourceReport:
     """Run a source once: a bad page is told of and stops no other.
 
-    `contact` goes into the User-Agent; `allowed` are hosts of our own, as `fetch` takes them;
-    `wait` passes the seconds between two requests. Raises SourceUnreachable where nothing came,
-    after noting it.
+    `contact` goes into the User-Agent; `allow` are hosts and networks of our own, as `fetch` takes
+    them; `wait` passes the seconds between two requests. Raises SourceUnreachable where nothing
+    came, after noting it.
     """
+    at = clock()
+    visits = Visits(sessions, source.name, contact, allow, clock, wait, jitter)
     pages: list[IngestReport] = []
     problems: list[str] = []
+    n_refused = 0
     try:
-        for label, read in _contents(
-            source, partial(fetch, contact=contact, allowed=allowed), wait
-        ):
+        for label, read, mark in _contents(source, visits, problems):
             try:
-                pages.append(ingest_bytes(sessions, source.name, read(), at=at))
+                page = read()
+                pages.append(ingest_bytes(sessions, source.name, page, at=at))
+                if mark is not None:
+                    visits.remember(label, page, mark)
             except UnreadablePage as error:
                 problems.append(f"{label}: {error}")
+                n_refused += 1
     except SourceUnreachable as error:
-        if not pages:
-            _note(sessions, SourceReport(source.name, "unreachable", (), (str(error),)), at)
-            raise
         problems.append(str(error))
-    report = SourceReport(source.name, _verdict(pages, problems, at), tuple(pages), tuple(problems))
-    _note(sessions, report, at)
+        if len(problems) == 1 and not pages:
+            report = SourceReport(source.name, "unreachable", problems[0], (), tuple(problems))
+            _note(sessions, source, report, at)
+            raise
+    with sessions.reading() as session:
+        news_at = session.scalar(select(SourceState.last_news_at).filter_by(name=source.name))
+    verdict, detail = judge(pages, problems, news_at=news_at, at=at)
+    report = SourceReport(source.name, verdict, detail, tuple(pages), tuple(problems), n_refused)
+    _note(sessions, source, report, at)
     return report
 
 
@@ -128,8 +150,11 @@ def ingest_file(sessions: Sessions, source: str, file: Path, *, at: datetime) ->
 
 
 def list_sources(session: Session, sources: Sequence[SourceSettings]) -> list[SourceView]:
-    """The sources of the settings, in their order."""
+    """The sources of the settings, in their order; a week ends with the day of the last run."""
     states = {row.name: row for row in session.scalars(select(SourceState))}
+    last = max((state.last_run_at for state in states.values()), default=None)
+    # In a zone far to the east the day is a later one.
+    days = day_of_sources(session, last.date() - LOOK_BACK, last.date() + A_DAY) if last else ()
     return [
         SourceView(
             source.name,
@@ -140,6 +165,7 @@ def list_sources(session: Session, sources: Sequence[SourceSettings]) -> list[So
             state.verdict if state else None,
             state.detail if state else "",
             state.n_listings if state else 0,
+            tuple(day for day in days if day.name == source.name),
         )
         for source in sources
     ]
@@ -162,53 +188,52 @@ def files_of(path: Path) -> list[Path]:
     return files
 
 
-def _contents(
-    source: SourceSettings, get: Callable[[str], bytes], wait: Callable[[float], None]
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The name of each page, and what reads it."""
+# A page's name, what reads it, and what its server calls it if it has one.
+_Found = tuple[str, Callable[[], bytes], Mark | None]
+
+
+def _contents(source: SourceSettings, visits: Visits, problems: list[str]) -> Iterator[_Found]:
+    """The pages of a source; that fewer came than were announced is added to the problems."""
     if source.path is None:
-        yield from _pages_from(str(source.url), get, wait)
+        yield from _pages_from(str(source.url), visits, problems)
         return
     for file in files_of(source.path):
-        yield file.name, partial(_read, file)
+        yield file.name, partial(_read, file), None
 
 
-def _pages_from(
-    url: str, get: Callable[[str], bytes], wait: Callable[[float], None]
-) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """The page at `url` and those on which it goes on, in the source's own time."""
-    for _ in range(MOST_PAGES):
-        page = _patiently(get, url, wait)
-        yield url, partial(bytes, page)
-        following = _following(page, url)
-        if following is None:
-            return
-        url, pause = following
-        wait(pause)
-    raise SourceUnreachable(f"{url} was left: no source is read for more than {MOST_PAGES} pages")
+def _pages_from(first: str, visits: Visits, problems: list[str]) -> Iterator[_Found]:
+    """The page at an address and those on which it goes on."""
+    urls: list[str] = []
+    came, announced = 0, None
+    following: str | None = first
+    while following is not None:
+        url = following
+        if url in urls:
+            raise SourceUnreachable(f"{url} was left: its pages go round in a circle")
+        if len(urls) == MOST_PAGES:
+            said = f"{url} was left: no source is read for more than {MOST_PAGES} pages"
+            raise SourceUnreachable(said)
+        page, mark = visits.get(url)
+        yield url, partial(bytes, page), mark
+        following = None
+        if reader := _paged(page):
+            n, said_here = reader.count(page, url)
+            came += n
+            announced = announced if urls else said_here
+            following = reader.next_url(page, url)
+        urls.append(url)
+    if announced is not None and came < announced:
+        problems.append(f"{first}: {announced:,} were announced, {came:,} came")
+    visits.forget_others(urls)
 
 
-def _following(page: bytes, url: str) -> tuple[str, float] | None:
-    """The address on which a page goes on, and how long to wait before; None after the last."""
+def _paged(page: bytes) -> Paged | None:
+    """The reader of a page that may go on elsewhere; None where it does not, or is unreadable."""
     try:
         reader = find_reader(page)
     except UnreadablePage:
         return None
-    if isinstance(reader, Paged) and (following := reader.next_url(page, url)):
-        return following, reader.pause
-    return None
-
-
-def _patiently(get: Callable[[str], bytes], url: str, wait: Callable[[float], None]) -> bytes:
-    """Get a page, asking a busy source again when it wants to be asked, a few times."""
-    for _ in range(TRIES - 1):
-        try:
-            return get(url)
-        except SourceUnreachable as error:
-            if error.retry_after is None or error.retry_after > LONGEST_WAIT:
-                raise
-            wait(max(1.0, error.retry_after))
-    return get(url)
+    return reader if isinstance(reader, Paged) else None
 
 
 def _read(file: Path) -> bytes:
@@ -220,33 +245,35 @@ def _read(file: Path) -> bytes:
         raise UnreadablePage("a file", f"{error.strerror}") from None
 
 
-def _verdict(pages: Sequence[IngestReport], problems: Sequence[str], at: datetime) -> Verdict:
-    if problems:
-        return "partial" if pages else "unreadable"
-    # A feed without papers is another one every day: that is a weekend, and no news.
-    if any(page.n_listings and not page.known for page in pages):
-        return "fresh"
-    dates = [page.page_date for page in pages if page.page_date]
-    return "stale" if dates and at.date() - max(dates) > STALE else "quiet"
-
-
-def _note(sessions: Sessions, report: SourceReport, at: datetime) -> None:
-    n_new = sum(not page.known for page in report.pages)
-    detail = "; ".join(report.problems) or f"{n_new} new page{'s' * (n_new != 1)}"
-    row = {
+def _note(sessions: Sessions, source: SourceSettings, report: SourceReport, at: datetime) -> None:
+    """Keep how a run went, for itself and as part of its day."""
+    state = {
         "last_run_at": at,
         "verdict": report.verdict,
-        "detail": detail[:2000],
+        "detail": report.detail[:2000],
         "n_listings": report.n_listings,
     }
     if report.verdict != "unreachable":
-        row["last_read_at"] = at
+        state["last_read_at"] = at
+    if report.n_news:
+        state["last_news_at"] = at
+    day = {"source": source.name, "day": at.astimezone(ZoneInfo(source.timezone)).date()}
     with sessions() as session:
         session.execute(
             insert(session, SourceState)
-            .values(name=report.source, **row)
-            .on_conflict_do_update(index_elements=["name"], set_=row)
+            .values(name=source.name, **state)
+            .on_conflict_do_update(index_elements=["name"], set_=state)
         )
+        # The row above is locked until the end, so that two runs add up.
+        row = session.get(SourceDayRow, tuple(day.values()))
+        verdict = of_the_day(row.verdict if row else None, report.verdict)
+        if row is None:
+            row = SourceDayRow(**day, verdict=verdict, detail="", n_listings=0)
+            session.add(row)
+        if verdict == report.verdict:
+            row.detail = report.detail[:2000]
+        row.verdict = verdict
+        row.n_listings += report.n_listings
 
 
 def _last_hour(source: SourceSettings, now: datetime) -> datetime:

@@ -1,11 +1,12 @@
 """Embedding what has no vector yet; a text is embedded once, whoever has it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.papers.encoder import Encoder
@@ -72,22 +73,39 @@ def _store(
 
 
 def pending(
-    session: Session, encoder: str, *, limit: int | None = None
+    session: Session,
+    encoder: str,
+    *,
+    ids: Collection[int] | None = None,
+    limit: int | None = None,
 ) -> dict[str, tuple[str, str]]:
-    """Titles and texts of papers without a vector of `encoder`, by hash; newest papers first."""
+    """Titles and texts of papers without a vector of `encoder`, by hash; newest papers first.
+
+    Of these `ids` if they are given.
+    """
     query = (
         select(Paper.text_hash, Paper.title, Paper.abstract)
-        .outerjoin(
-            VectorRow, (VectorRow.text_hash == Paper.text_hash) & (VectorRow.encoder == encoder)
-        )
-        .where(VectorRow.text_hash.is_(None))
+        .where(is_other(Paper.embedded_by, encoder))
         .order_by(Paper.id.desc())
         .limit(limit)
     )
+    if ids is not None:
+        query = query.where(Paper.id.in_(ids))
     return {
         hash_: (title, text_of(title, abstract))
         for hash_, title, abstract in session.execute(query)
     }
+
+
+def pending_ids(session: Session, encoder: str, *, limit: int | None = None) -> list[int]:
+    """The numbers of papers without a vector of `encoder`."""
+    waiting = select(Paper.id).where(is_other(Paper.embedded_by, encoder))
+    return list(session.scalars(waiting.limit(limit)))
+
+
+def is_other(embedded_by: ColumnElement[Any] | Any, encoder: str) -> ColumnElement[bool]:
+    """Whether a text was embedded by another encoder, or by none: three ranges of an index."""
+    return or_(embedded_by.is_(None), embedded_by < encoder, embedded_by > encoder)
 
 
 def embed_pending(
@@ -95,12 +113,16 @@ def embed_pending(
     encoder: Encoder,
     *,
     at: datetime,
+    ids: Collection[int] | None = None,
     limit: int | None = None,
     progress: Step = _nobody,
 ) -> int:
-    """Embed papers that have no vector of this encoder, at most `limit`; how many were encoded."""
+    """Embed papers that have no vector of this encoder; how many were encoded.
+
+    Of these `ids` if they are given, at most `limit`.
+    """
     with sessions.reading() as session:
-        papers = pending(session, encoder.identity, limit=limit)
+        papers = pending(session, encoder.identity, ids=ids, limit=limit)
 
     def encode(hashes: Sequence[str]) -> NDArray[np.float32]:
         titles, texts = zip(*(papers[hash_] for hash_ in hashes), strict=True)
@@ -108,25 +130,27 @@ def embed_pending(
 
     done = _store(sessions, encoder.identity, list(papers), encode, progress)
     with sessions() as session:
-        embedded = select(VectorRow.text_hash).where(VectorRow.encoder == encoder.identity)
-        session.execute(
-            update(Paper)
-            .where(Paper.ready_at.is_(None), Paper.text_hash.in_(embedded))
-            .values(ready_at=at)
-        )
+        for hashes in parts(papers):
+            embedded = update(Paper).where(Paper.text_hash.in_(hashes))
+            session.execute(embedded.values(embedded_by=encoder.identity))
+            session.execute(embedded.where(Paper.ready_at.is_(None)).values(ready_at=at))
     return done
+
+
+def parts(hashes: Iterable[str]) -> Iterator[list[str]]:
+    """The hashes without repetitions, in parts: SQLite takes a limited number in one statement."""
+    wanted = list(dict.fromkeys(hashes))
+    return (wanted[start : start + 5000] for start in range(0, len(wanted), 5000))
 
 
 def vectors_of(
     session: Session, encoder: str, hashes: Iterable[str]
 ) -> dict[str, NDArray[np.float32]]:
     """The stored vectors of texts, by hash; those without one are left out."""
-    wanted = list(dict.fromkeys(hashes))
     found: dict[str, NDArray[np.float32]] = {}
-    # SQLite takes a limited number of parameters in one statement.
-    for start in range(0, len(wanted), 5000):
+    for some in parts(hashes):
         query = select(VectorRow.text_hash, VectorRow.vector).where(
-            VectorRow.encoder == encoder, VectorRow.text_hash.in_(wanted[start : start + 5000])
+            VectorRow.encoder == encoder, VectorRow.text_hash.in_(some)
         )
         found.update((hash_, vector) for hash_, vector in session.execute(query))
     return found

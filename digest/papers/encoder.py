@@ -1,9 +1,11 @@
 """Texts to vectors. torch is imported when something is encoded, and not before."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import file_digest
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -99,6 +101,30 @@ class SentenceEncoder:
                 f"encoder: cannot load {self.model!r} ({said}): "
                 f"give a folder, a name that the model hub knows, or {DEFAULT}"
             ) from None
+
+
+class Remembered:
+    """The vectors of the last `n` texts that strangers typed; one is encoded at a time."""
+
+    def __init__(self, encoder: Encoder, n: int = 1000) -> None:
+        """Ask `encoder` for those that are not remembered."""
+        self.encoder = encoder
+        self._n = n
+        self._lock = Lock()
+        self._kept: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def vectors(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The vectors (d,) of texts, by text. Raises BadEncoder."""
+        with self._lock:
+            missing = [text for text in dict.fromkeys(texts) if text not in self._kept]
+            if missing:
+                self._kept.update(zip(missing, self.encoder.encode(missing), strict=True))
+            found = {text: self._kept[text] for text in texts}
+            for text in texts:
+                self._kept.move_to_end(text)
+            while len(self._kept) > self._n:
+                self._kept.popitem(last=False)
+        return found
 
 
 def _check_default(folder: Path) -> None:

@@ -1,30 +1,46 @@
 """Storing what a reader read: one page is one transaction, and the same page twice is once."""
 
-import re
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.orm import Session
+from rapidfuzz import fuzz
+from sqlalchemy import ColumnElement, delete, exists, func, select, update
+from sqlalchemy.orm import Session, aliased
 
-from digest.papers.clean import one_line, plain, readable
-from digest.papers.identity import arxiv_id, doi, keys_of, same_abstract, text_hash, text_of
+from digest.papers.clean import one_line, plain, readable, web_address
+from digest.papers.copies import link_near, link_same
+from digest.papers.identity import (
+    SAME_ABSTRACT,
+    ids_of,
+    is_preprint,
+    journal_doi,
+    keys_of,
+    same_abstract,
+    same_authors,
+    text_hash,
+    text_of,
+    title_key,
+)
+from digest.papers.language import language_of
+from digest.papers.news import notice
 from digest.sources.listing import Listing, Reader
 from digest.store import Sessions, insert, one_writer
 from digest.store.tables import ListingRow, Page, Paper, PaperKey
 
-# What a listing's facts say where it is of a later version; it makes no paper new.
-_NO_NEWS = {"is_news": False}
-_ADDRESS = re.compile(r"https?://[!-~]{1,2000}", re.IGNORECASE)
+# The keys that settle which paper it is, whatever its title.
+_SURE = ("arxiv:", "doi:")
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """What came of one page. `known` says that these very bytes had been read before."""
+    """What came of one page. `known` says that these very bytes had been read before.
+
+    `n_again` of its listings tell nothing new: the source had listed that paper, in that version.
+    """
 
     source: str
     reader: str
@@ -32,6 +48,7 @@ class IngestReport:
     n_listings: int
     n_new_papers: int
     known: bool = False
+    n_again: int = 0
 
 
 def ingest_page(
@@ -60,9 +77,11 @@ def ingest_page(
             .returning(Page.id)
         )
         if page_id is None:
-            return IngestReport(source, reader.name, page_date, len(listings), 0, known=True)
+            n = len(listings)
+            return IngestReport(source, reader.name, page_date, n, 0, known=True, n_again=n)
         n_new = _store_listings(session, page_id, source, listings, at)
-    return IngestReport(source, reader.name, page_date, len(listings), n_new)
+        n_again = _count_again(session, page_id)
+    return IngestReport(source, reader.name, page_date, len(listings), n_new, n_again=n_again)
 
 
 def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int, bool]:
@@ -77,8 +96,7 @@ def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int
 
 def is_news() -> ColumnElement[bool]:
     """Of a `ListingRow`: the page told of a new paper, and not of a later version of one."""
-    said: ColumnElement[bool] = ListingRow.facts["is_news"].as_boolean()
-    return said.is_not(False)
+    return ListingRow.is_news.is_(True)
 
 
 def read_before(session: Session, source: str, page: bytes) -> IngestReport | None:
@@ -92,7 +110,24 @@ def read_before(session: Session, source: str, page: bytes) -> IngestReport | No
         return None
     listed = select(func.count()).select_from(ListingRow).where(ListingRow.page_id == row.id)
     n = session.scalar(listed) or 0
-    return IngestReport(source, row.reader, row.page_date, n, 0, known=True)
+    return IngestReport(source, row.reader, row.page_date, n, 0, known=True, n_again=n)
+
+
+def _count_again(session: Session, page_id: int) -> int:
+    """How many of a page's papers an earlier page of its source listed in the same version."""
+    row, before = aliased(ListingRow), aliased(ListingRow)
+    version, version_before = (
+        func.coalesce(one.facts["version"].as_integer(), 0) for one in (row, before)
+    )
+    listed = exists().where(
+        before.paper_id == row.paper_id,
+        before.source == row.source,
+        before.page_id < row.page_id,
+        before.is_news == row.is_news,
+        row.is_news | (version_before == version),
+    )
+    query = select(func.count()).select_from(row).where(row.page_id == page_id, listed)
+    return session.scalar(query) or 0
 
 
 def _store_listings(
@@ -111,17 +146,26 @@ def _store_listings(
                 "page_id": page_id,
                 "paper_id": paper.id,
                 "source": source,
-                "page_date": listing.page_date,
                 "seen_at": at,
-                "position": listing.position,
-                "upvotes": listing.upvotes,
-                "title": plain(listing.title),
-                "facts": _storable({**listing.facts, **({} if listing.is_news else _NO_NEWS)}),
+                **_told(listing),
             },
         )
     if rows:
         session.execute(insert(session, ListingRow), list(rows.values()))
+        link_near(session, list(rows), at=at)
     return n_new
+
+
+def _told(listing: Listing) -> dict[str, Any]:
+    """What a listing itself says, as the columns of its row."""
+    return {
+        "page_date": listing.page_date,
+        "position": listing.position,
+        "upvotes": listing.upvotes,
+        "title": plain(listing.title),
+        "is_news": listing.is_news,
+        "facts": _storable(listing.facts),
+    }
 
 
 def _storable(fact: Any) -> Any:
@@ -133,12 +177,6 @@ def _storable(fact: Any) -> Any:
     return [_storable(one) for one in fact] if isinstance(fact, list | tuple) else fact
 
 
-def _web_address(text: Any) -> str | None:
-    """The text if it is an address that a mail may link to; javascript: and the like are not."""
-    address = text.strip() if isinstance(text, str) else ""
-    return address if _ADDRESS.fullmatch(address) else None
-
-
 def _names(authors: Sequence[str]) -> list[str]:
     return [name for author in authors if (name := one_line(author))]
 
@@ -146,18 +184,20 @@ def _names(authors: Sequence[str]) -> list[str]:
 def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, bool]:
     """The paper that a listing points to, made where nobody has seen it, and whether it was."""
     title, abstract = one_line(listing.title), readable(listing.abstract)
-    doi_ = doi(listing.doi)
-    arxiv = arxiv_id(listing.arxiv_id) or arxiv_id(listing.url) or arxiv_id(doi_)
+    arxiv, doi_ = ids_of(listing)
     keys = keys_of(title, abstract, arxiv, doi_)
+    keys += [f"doi:{journal}"] if (journal := journal_doi(listing)) else []
+    known = session.execute(
+        select(PaperKey.key, Paper)
+        .join(Paper, Paper.id == PaperKey.paper_id)
+        .where(PaperKey.key.in_(keys))
+    ).all()
     found = {
         key: paper
-        for key, paper in session.execute(
-            select(PaperKey.key, Paper)
-            .join(Paper, Paper.id == PaperKey.paper_id)
-            .where(PaperKey.key.in_(keys))
-        )
-        if not key.startswith("title:") or _may_be(paper, arxiv, doi_, abstract)
+        for key, paper in known
+        if key.startswith(_SURE) or _may_be(paper, arxiv, doi_, abstract, listing.authors)
     }
+    link_same(session, {p.id for key, p in found.items() if key.startswith(_SURE)}, at=at)
     paper = next((found[key] for key in keys if key in found), None)
     is_new = paper is None
     if paper is None:
@@ -171,19 +211,30 @@ def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, b
         )
         session.add(paper)
         session.flush()
+    notice(session, paper, listing, is_new=is_new, at=at)
     _complete(paper, listing, abstract, arxiv, doi_)
-    session.execute(
-        insert(session, PaperKey).on_conflict_do_nothing(),
-        [{"key": key, "paper_id": paper.id} for key in keys],
-    )
+    if len(known) < len(set(keys)):
+        session.execute(
+            insert(session, PaperKey).on_conflict_do_nothing(),
+            [{"key": key, "paper_id": paper.id} for key in keys],
+        )
     return paper, is_new
 
 
-def _may_be(paper: Paper, arxiv: str | None, doi: str | None, abstract: str) -> bool:
-    """Whether an equal title is the same work: no two arXiv ids, no two DOIs, like abstracts."""
-    differs = arxiv and paper.arxiv_id and arxiv != paper.arxiv_id
-    differs = differs or (doi and paper.doi and doi != paper.doi)
-    return not differs and same_abstract(paper.abstract, abstract)
+def _may_be(
+    paper: Paper, arxiv: str | None, doi: str | None, abstract: str, authors: Sequence[str]
+) -> bool:
+    """Whether an equal title is the same work: no two arXiv ids, no two DOIs, like abstracts.
+
+    A preprint's DOI and its journal's may differ. Without an abstract the authors must be alike.
+    """
+    if arxiv and paper.arxiv_id and arxiv != paper.arxiv_id:
+        return False
+    alike = same_abstract(paper.abstract, abstract)
+    if doi and paper.doi and doi != paper.doi:
+        return alike and is_preprint(doi) != is_preprint(paper.doi)
+    both = paper.abstract and abstract
+    return alike if both else same_authors(paper.authors, authors)
 
 
 def _complete(
@@ -193,10 +244,164 @@ def _complete(
     if abstract and not paper.abstract:
         paper.abstract = abstract
         paper.text_hash = text_hash(text_of(paper.title, abstract))
+    paper.language = paper.language or language_of(paper.title, paper.abstract)
     paper.arxiv_id = paper.arxiv_id or arxiv
     paper.doi = paper.doi or doi
-    paper.url = paper.url or _web_address(listing.url)
-    paper.code_url = paper.code_url or _web_address(listing.facts.get("code_url"))
+    paper.url = paper.url or web_address(listing.url)
+    paper.code_url = paper.code_url or web_address(listing.facts.get("code_url"))
     paper.published_on = paper.published_on or listing.published_on
     if listing.authors and not paper.authors:
         paper.authors = _names(listing.authors)
+
+
+# --- the same page again ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a second reading of a page made of its listings, by their number.
+
+    `reidentified` ones point to another paper than before, or to the same one under another title.
+    """
+
+    added: int = 0
+    removed: int = 0
+    changed: int = 0
+    reidentified: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return any((self.added, self.removed, self.changed, self.reidentified))
+
+
+def store_again(
+    session: Session,
+    page: Page,
+    reader: Reader,
+    listings: Sequence[Listing],
+    *,
+    ready_at: datetime | None,
+) -> Changes:
+    """Make a page's listings what they are read to be now, as of when the page was seen.
+
+    A paper that was misread keeps its number, and with it its votes and editions, while its text is
+    set right; so is that of one which no other page lists. `ready_at` is that of papers which
+    nobody had seen: with an instant in the past they are news to nobody, with None they are once
+    they are embedded.
+    """
+    one_writer(session, PaperKey)
+    rows = session.scalars(select(ListingRow).where(ListingRow.page_id == page.id))
+    before = {row.paper_id: row for row in rows}
+    found, n_renamed = _found_again(session, page, listings, before, ready_at)
+    changes = _relist(session, page, found, before)
+    page.reader = reader.name
+    page.page_date = next((one.page_date for one in listings if one.page_date), None)
+    return replace(changes, reidentified=changes.reidentified + n_renamed)
+
+
+def _found_again(
+    session: Session,
+    page: Page,
+    listings: Sequence[Listing],
+    before: Mapping[int, ListingRow],
+    ready_at: datetime | None,
+) -> tuple[dict[int, Listing], int]:
+    """The listings by the paper that each points to now, and how many papers were set right."""
+    row, elsewhere = aliased(ListingRow), aliased(ListingRow)
+    others = exists().where(elsewhere.paper_id == Paper.id, elsewhere.page_id != page.id)
+    here = select(Paper).join(row, row.paper_id == Paper.id).where(row.page_id == page.id)
+    own = set(session.scalars(here.where(Paper.first_seen_at == page.seen_at, ~others)))
+    # Several pages may have been misread alike.
+    of_one_title = session.scalars(here.where(~others.where(elsewhere.title != row.title))).all()
+    found: dict[int, Listing] = {}
+    new: list[Paper] = []
+    n_renamed = 0
+    for listing in listings:
+        if not one_line(listing.title):
+            continue
+        paper, is_new = _resolve(session, listing, page.seen_at)
+        if is_new:
+            paper.ready_at = ready_at
+            new.append(paper)
+        elif paper in own and paper.id not in found:
+            n_renamed += _set_right(paper, listing)
+        found.setdefault(paper.id, listing)
+    for paper in new:
+        left = (one for one in of_one_title if one.id not in found)
+        was = plain(found[paper.id].title)
+        if old := next(
+            (one for one in left if before[one.id].title == was or _is_misread(one, paper)), None
+        ):
+            found[old.id] = found.pop(paper.id)
+            _take_over(session, old, paper)
+            n_renamed += _set_right(old, found[old.id])
+    return found, n_renamed
+
+
+def _relist(
+    session: Session, page: Page, found: Mapping[int, Listing], before: Mapping[int, ListingRow]
+) -> Changes:
+    """Make the rows of a page those of the listings that were found on it."""
+    gone = {id_: row for id_, row in before.items() if id_ not in found}
+    n_added = n_changed = n_moved = 0
+    for id_, listing in found.items():
+        told = _told(listing)
+        if row := before.get(id_):
+            n_changed += any(getattr(row, name) != value for name, value in told.items())
+        elif row := _at(gone.values(), listing):
+            del gone[row.paper_id]
+            row.paper_id = id_
+            n_moved += 1
+        else:
+            at = page.seen_at
+            row = ListingRow(page_id=page.id, paper_id=id_, source=page.source, seen_at=at)
+            session.add(row)
+            n_added += 1
+        for name, value in told.items():
+            setattr(row, name, value)
+    for row in gone.values():
+        session.delete(row)
+    return Changes(n_added, len(gone), n_changed, n_moved)
+
+
+def _set_right(paper: Paper, listing: Listing) -> bool:
+    """Give a paper the text of the one listing that it has; whether its title became another."""
+    title, abstract = one_line(listing.title), readable(listing.abstract) or paper.abstract
+    is_renamed = title != paper.title
+    paper.title, paper.abstract = title, abstract
+    paper.authors = _names(listing.authors) or paper.authors
+    paper.text_hash = text_hash(text_of(title, abstract))
+    return is_renamed
+
+
+def _is_misread(old: Paper, new: Paper) -> bool:
+    """Whether a paper that nobody lists any more is another reading of a new one."""
+    if not _may_be(old, new.arxiv_id, new.doi, new.abstract, new.authors):
+        return False
+    alike = fuzz.ratio(title_key(old.title), title_key(new.title)) >= SAME_ABSTRACT
+    return alike or bool(old.abstract and new.abstract)
+
+
+def _take_over(session: Session, paper: Paper, double: Paper) -> None:
+    """Give a paper what its double, of which nobody knows yet, is found by and linked to."""
+    misread = [
+        f"{kind}:{old}"
+        for kind, old, new in (
+            ("arxiv", paper.arxiv_id, double.arxiv_id),
+            ("doi", paper.doi, double.doi),
+        )
+        if old and new and old != new
+    ]
+    session.execute(delete(PaperKey).where(PaperKey.key.in_(misread)))
+    session.execute(
+        update(PaperKey).where(PaperKey.paper_id == double.id).values(paper_id=paper.id)
+    )
+    for name in ("arxiv_id", "doi", "url", "code_url", "published_on"):
+        setattr(paper, name, getattr(double, name) or getattr(paper, name))
+    session.delete(double)
+
+
+def _at(rows: Iterable[ListingRow], listing: Listing) -> ListingRow | None:
+    """The row that stood where a listing stands, under the same title."""
+    title = plain(listing.title)
+    return next((r for r in rows if r.position == listing.position and r.title == title), None)

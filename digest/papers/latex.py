@@ -67,6 +67,10 @@ _COMMAND = re.compile(
 _SCRIPT = re.compile(r"([\^_])\s*(?:\{([^{}]*)\}|([0-9A-Za-z+\-*']|\\[A-Za-z]+))")
 _BRACED_SCRIPT = re.compile(r"(?<=[\w)\]])([\^_])\{([^{}]{1,40})\}()")
 _BARE_GROUP = re.compile(r"(?<![A-Za-z}\]*])\{([^{}]*)\}")
+# What a command becomes must not run into the name before it: \lfloor\frac{n}{r}.
+_NEXT = re.compile(r"(\\[A-Za-z]+)(?=\\[A-Za-z]+\s?\{)")
+_DOUBLE = re.compile(r"\\mathbb\s*([A-Za-z])(?![A-Za-z])")
+_CODE_POINT = re.compile(r"\\unicode\{x([0-9A-Fa-f]{2,5})\}")
 _GROUP = re.compile(r"\{([^{}]*)\}")
 _UNCLOSED = re.compile(r"\\(?:footnote|thanks|cite[a-z]{0,9})\s?\{[^{}]*$|\\[A-Za-z]+\{")
 _SYMBOL = re.compile(r"([A-Za-z0-9:]?)\\([A-Za-z]+)([A-Za-z0-9]?)")
@@ -99,6 +103,16 @@ def without_latex(text: str) -> str:
     return text
 
 
+def raised(text: str) -> str:
+    """The text in superscript letters, as far as there are any."""
+    return text.translate(_SUPER)
+
+
+def lowered(text: str) -> str:
+    """The text in subscript letters, as far as there are any."""
+    return text.translate(_SUB)
+
+
 def _formulas_spelled(text: str) -> str:
     parts, at = [], 0
     marks = list(_DOLLARS.finditer(text))
@@ -128,6 +142,8 @@ def _is_formula(inside: str, after: str) -> bool:
 
 def _spelled(latex: str, *, math: bool) -> str:
     latex = _ESCAPE.sub(lambda match: match[1].translate(_ESCAPED), latex)
+    latex = _CODE_POINT.sub(lambda match: chr(int(match[1], 16)), latex)
+    latex = _NEXT.sub(r"\1 ", _DOUBLE.sub(r"\\mathbb{\1}", latex))
     latex = _STYLED.sub(r"\1", latex)
     latex = _SPACE.sub(" ", _THIN.sub("", _TIE.sub("", _UNSEEN.sub("", latex))))
     latex = _ACCENT.sub(_accented, latex)

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.ingest import is_news
@@ -23,6 +23,8 @@ WINDOW = timedelta(days=3)
 OLD = timedelta(days=30)
 # How far back it counts how somebody's papers did, and how readers vote.
 RECORD = timedelta(days=60)
+# Votes that tell how readers vote at all, the newest.
+VOTES = 20_000
 # Pages are not read at the same minute each day.
 _YESTERDAY = timedelta(hours=20)
 
@@ -75,7 +77,7 @@ def momenta(session: Session, paper_ids: Sequence[int], now: datetime) -> dict[i
     if not wanted:
         return dict.fromkeys(paper_ids, _NOTHING)
     papers = _papers(session, now)
-    ups, downs = _votes(session, now)
+    ups, downs = _votes(session, wanted, now)
     seen = [listed[id_] for id_ in wanted]
     known = [papers[id_] for id_ in wanted]
     up, down = ([votes.get(id_, 0) for id_ in wanted] for votes in (ups, downs))
@@ -99,9 +101,7 @@ def momenta(session: Session, paper_ids: Sequence[int], now: datetime) -> dict[i
         ups=_numbers(up),
         downs=_numbers(down),
     )
-    # Laplace's rule keeps the mean inside (0, 1), also while nobody has voted.
-    n_ups, n_downs = sum(ups.values()), sum(downs.values())
-    scores = momentum(standing, approval=(n_ups + 1) / (n_ups + n_downs + 2))
+    scores = momentum(standing, approval=_approval(session, now))
     found = {
         id_: Momentum(
             score=score,
@@ -247,12 +247,13 @@ def _people(authors: Sequence[str], submitter: str | None) -> Collection[str]:
     return {*authors, submitter} if submitter else set(authors)
 
 
-def _votes(session: Session, now: datetime) -> tuple[dict[int, int], dict[int, int]]:
-    """How many of our readers lately voted each paper up or saved it, and how many down."""
+def _votes(
+    session: Session, paper_ids: Collection[int], now: datetime
+) -> tuple[dict[int, int], dict[int, int]]:
+    """How many of our readers lately voted each of these up or saved it, and how many down."""
     rows = session.execute(
         select(VoteRow.paper_id, VoteRow.value, func.count().label("n"))
-        # An import is what somebody kept over years, not what they made of a digest.
-        .where(VoteRow.at > now - RECORD, VoteRow.at <= now, VoteRow.via != "import")
+        .where(VoteRow.paper_id.in_(paper_ids), *_lately(now))
         .group_by(VoteRow.paper_id, VoteRow.value)
     )
     ups: dict[int, int] = defaultdict(int)
@@ -260,6 +261,25 @@ def _votes(session: Session, now: datetime) -> tuple[dict[int, int], dict[int, i
     for row in rows:
         (downs if row.value == "down" else ups)[row.paper_id] += row.n
     return ups, downs
+
+
+def _approval(session: Session, now: datetime) -> float:
+    """How likely a vote is to be up, by the newest ones; Laplace's rule keeps it inside (0, 1)."""
+    newest = select(VoteRow.value).where(*_lately(now)).order_by(VoteRow.at.desc()).limit(VOTES)
+    counted = newest.subquery()
+    query = select(counted.c.value, func.count()).group_by(counted.c.value)
+    n: dict[str, int] = dict(session.execute(query).all())
+    return float((n.get("up", 0) + n.get("saved", 0) + 1) / (sum(n.values()) + 2))
+
+
+def _lately(now: datetime) -> tuple[ColumnElement[bool], ...]:
+    # An import is what somebody kept over years, not what they made of a digest.
+    return (
+        VoteRow.at > now - RECORD,
+        VoteRow.at <= now,
+        VoteRow.via != "import",
+        VoteRow.held_at.is_(None),
+    )
 
 
 def _seen(since: datetime, until: datetime) -> tuple[Any, ...]:

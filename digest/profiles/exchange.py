@@ -26,6 +26,7 @@ class _Part(BaseModel):
 class _Interest(_Part):
     name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
     text: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+    is_on: bool = True
 
 
 class _Vote(_Part):
@@ -52,7 +53,7 @@ class ProfileImport:
     """What an import took on; `unknown` are the names of papers that are not stored here.
 
     Of the votes, `new_papers` are on papers that were not stored here before. `left_out` is what
-    was too much.
+    was too much, and `problems` what of a file could not be read, by its lines.
     """
 
     interests: int
@@ -61,6 +62,7 @@ class ProfileImport:
     unknown: tuple[str, ...]
     new_papers: int = 0
     left_out: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
@@ -68,12 +70,14 @@ def export_profile(session: Session, subscriber_id: int) -> dict[str, Any]:
     votes = session.execute(
         select(Paper.title, Paper.arxiv_id, Paper.doi, VoteRow.value, VoteRow.at)
         .join(Paper, Paper.id == VoteRow.paper_id)
-        .where(VoteRow.subscriber_id == subscriber_id)
+        # In a file nobody could tell what may be a machine's.
+        .where(VoteRow.subscriber_id == subscriber_id, VoteRow.held_at.is_(None))
         .order_by(VoteRow.at, VoteRow.paper_id)
     ).mappings()
     return {
         "interests": [
-            {"name": view.name, "text": view.text} for view in interests_of(session, subscriber_id)
+            {"name": view.name, "text": view.text, **({} if view.is_on else {"is_on": False})}
+            for view in interests_of(session, subscriber_id)
         ],
         "votes": [{**vote, "at": vote["at"].isoformat()} for vote in votes],
         "mutes": [
@@ -96,7 +100,9 @@ def import_profile(
         where = ".".join(map(str, fault["loc"])) or "profile"
         raise BadInput(f"{where}: {fault['msg']}") from None
     for interest in file.interests:
-        set_interest(session, subscriber_id, interest.name, interest.text, now)
+        set_interest(
+            session, subscriber_id, interest.name, interest.text, now, is_on=interest.is_on
+        )
     for muted in file.mutes:
         mute(session, subscriber_id, muted.kind, muted.text, now)
     unknown = []
@@ -106,7 +112,7 @@ def import_profile(
             unknown.append(vote.title)
             continue
         at = min(vote.at or now, now)
-        row = {"value": vote.value, "via": "import", "at": at}
+        row = {"value": vote.value, "via": "import", "at": at, "held_at": None}
         session.execute(
             insert(session, VoteRow)
             .values(subscriber_id=subscriber_id, paper_id=paper_id, **row)

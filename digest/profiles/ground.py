@@ -1,22 +1,24 @@
 """The ground that profiles stand on: the space of recent papers, and texts' places in it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from scipy.sparse import csr_array
-from sqlalchemy import func, select
+from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_of
 from digest.ranking.space import READERS, Space, fit_space
 from digest.ranking.types import Floats, Texts, Votes
-from digest.store.tables import Paper, VoteRow
+from digest.store.tables import Paper, VectorRow, VoteRow
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -28,35 +30,55 @@ BACKGROUND = 1500
 ENOUGH = 500
 # Papers that the part learned from all readers is learned on, the most liked.
 LIKED = 2000
+# Likes that it is learned from, the newest.
+LIKES = 200_000
 # Points that a ground keeps for who asks again, 3 kB each: not those of everybody's interests.
 REMEMBERED = 20_000
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a text is: its point (D,) in the space, and its vector (d,)."""
+
+    point: Floats
+    vector: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Ground:
-    """A space, the words that it knows, and the points of texts that were asked for before."""
+    """A space, the words that it knows, and the places of texts that were asked for before."""
 
     space: Space
     words: "TfidfVectorizer | None"
     d: int
     # By whether it is an interest's, and by hash: the same text means another point then.
-    _points: dict[tuple[bool, str], Floats] = field(default_factory=dict, repr=False)
+    _points: dict[tuple[bool, str], Place] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
     def points(self, vectors: Mapping[str, Floats], texts: Mapping[str, str]) -> dict[str, Floats]:
         """The points (D,) of papers by hash; those without a usable vector are left out."""
+        return {hash_: place.point for hash_, place in self.places(vectors, texts).items()}
+
+    def places(self, vectors: Mapping[str, Floats], texts: Mapping[str, str]) -> dict[str, Place]:
+        """The places of papers by hash, likewise."""
         return self._at(vectors, texts, typed=False)
+
+    def remembered(self, hashes: Iterable[str]) -> dict[str, Place]:
+        """The places of those papers that were asked for before, by hash."""
+        kept = {hash_: self._points.get((False, hash_)) for hash_ in hashes}
+        return {hash_: place for hash_, place in kept.items() if place is not None}
 
     def interests(
         self, vectors: Mapping[str, Floats], texts: Mapping[str, str]
     ) -> dict[str, Floats]:
         """The points (D,) of what readers typed, likewise."""
-        return self._at(vectors, texts, typed=True)
+        at = self._at(vectors, texts, typed=True)
+        return {hash_: place.point for hash_, place in at.items()}
 
     def _at(
         self, vectors: Mapping[str, Floats], texts: Mapping[str, str], *, typed: bool
-    ) -> dict[str, Floats]:
+    ) -> dict[str, Place]:
         usable = {hash_: vector for hash_, vector in vectors.items() if _usable(vector, self.d)}
         kept = {hash_: self._points.get((typed, hash_)) for hash_ in texts}
         found = {hash_: point for hash_, point in kept.items() if point is not None}
@@ -65,12 +87,14 @@ class Ground:
             matrix = np.stack([usable[hash_] for hash_ in new])
             read = Texts(matrix, terms_of(self.words, [texts[hash_] for hash_ in new]))
             points = self.space.interests(read) if typed else self.space.points(read)
-            made = dict(zip(new, points, strict=True))
+            made = {
+                hash_: Place(point, usable[hash_]) for hash_, point in zip(new, points, strict=True)
+            }
             found |= made
             with self._lock:
                 if len(self._points) + len(made) > REMEMBERED:
                     self._points.clear()
-                self._points.update({(typed, hash_): point for hash_, point in made.items()})
+                self._points.update({(typed, hash_): place for hash_, place in made.items()})
         return {hash_: found[hash_] for hash_ in texts if hash_ in usable}
 
 
@@ -84,22 +108,27 @@ class _Kept:
 
 
 _KEPT = _Kept()
+# The readers of each database, as they were counted last: for which hours, how many, and the last.
+_COUNTED: WeakKeyDictionary[
+    Engine | Connection,
+    tuple[tuple[datetime | None, ...], tuple[int, datetime | None]],
+] = WeakKeyDictionary()
 
 
 def ground_of(session: Session, encoder: str, *, now: datetime) -> Ground | None:
     """The ground at `now`; None while no paper has a vector. Deterministic in what is stored."""
-    rows = _background(session, encoder, now)
-    if not rows:
+    hashes = _background(session, encoder, now)
+    if not hashes:
         return None
     n_readers, newest_vote = _readers(session, now)
     # A vote alone changes little; a day's votes are taken in with the day's papers.
     voted = (
         f"{n_readers // 100}:{newest_vote:%F}" if n_readers >= READERS[0] and newest_vote else ""
     )
-    key = sha256("\n".join([encoder, voted, *(row.text_hash for row in rows)]).encode()).hexdigest()
+    key = sha256("\n".join([encoder, voted, *hashes]).encode()).hexdigest()
     with _KEPT.lock:
         if _KEPT.key != key:
-            _KEPT.ground = _make(session, encoder, rows, with_votes=bool(voted), now=now)
+            _KEPT.ground = _make(session, encoder, hashes, with_votes=bool(voted), now=now)
             _KEPT.key = key
         return _KEPT.ground
 
@@ -111,20 +140,31 @@ class _Row:
     vector: Floats
 
 
-def _background(session: Session, encoder: str, now: datetime) -> list[_Row]:
+def _background(session: Session, encoder: str, now: datetime) -> list[str]:
+    """The hashes of the papers that span the space, newest first."""
     query = (
-        select(Paper.text_hash, Paper.title, Paper.abstract, Paper.ready_at)
-        .where(Paper.ready_at <= now)
+        select(Paper.text_hash)
+        .join(VectorRow, (VectorRow.encoder == encoder) & (VectorRow.text_hash == Paper.text_hash))
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
+        .limit(BACKGROUND)
     )
-    older = session.execute(query.where(Paper.ready_at <= now - _DAY).limit(BACKGROUND)).all()
-    papers = older if len(older) >= ENOUGH else session.execute(query.limit(BACKGROUND)).all()
-    vectors = vectors_of(session, encoder, (paper.text_hash for paper in papers))
+    older = session.scalars(query.where(Paper.ready_at <= now - _DAY)).all()
+    hashes = older if len(older) >= ENOUGH else session.scalars(query.where(Paper.ready_at <= now))
+    return list(dict.fromkeys(hashes))
+
+
+def _rows(session: Session, encoder: str, hashes: Sequence[str]) -> list[_Row]:
+    """The texts of these papers with their vectors, in their order, as far as they are usable."""
+    papers = session.execute(
+        select(Paper.text_hash, Paper.title, Paper.abstract).where(Paper.text_hash.in_(hashes))
+    )
+    texts = {paper.text_hash: text_of(paper.title, paper.abstract) for paper in papers}
+    vectors = vectors_of(session, encoder, hashes)
     d = _common_length(vectors)
     return [
-        _Row(paper.text_hash, text_of(paper.title, paper.abstract), vectors[paper.text_hash])
-        for paper in papers
-        if paper.text_hash in vectors and _usable(vectors[paper.text_hash], d)
+        _Row(hash_, texts[hash_], vectors[hash_])
+        for hash_ in hashes
+        if hash_ in vectors and _usable(vectors[hash_], d)
     ]
 
 
@@ -139,17 +179,38 @@ def _usable(vector: Floats, d: int) -> bool:
 
 
 def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
-    """How many subscribers like something, and when the last one said so."""
-    query = select(func.count(VoteRow.subscriber_id.distinct()), func.max(VoteRow.at)).where(
-        VoteRow.value != "down", VoteRow.at <= now
+    """How many subscribers lately liked something, and when the last one said so.
+
+    Counted once an hour, and when votes come in after an hour without any.
+    """
+    newest = session.scalar(select(func.max(VoteRow.at)).where(VoteRow.at <= now))
+    hours = tuple(at and at.replace(minute=0, second=0, microsecond=0) for at in (now, newest))
+    database = session.get_bind()
+    kept = _COUNTED.get(database)
+    if kept is None or kept[0] != hours:
+        likes = _likes(now).subquery()
+        query = select(func.count(likes.c.subscriber_id.distinct()), func.max(likes.c.at))
+        n, last = session.execute(query).one()
+        kept = _COUNTED[database] = hours, (n, last)
+    return kept[1]
+
+
+def _likes(now: datetime) -> Select[int, int, datetime]:
+    """The newest likes: what readers like together changes, and their number has to be bounded."""
+    return (
+        select(VoteRow.subscriber_id, VoteRow.paper_id, VoteRow.at)
+        .where(VoteRow.value != "down", VoteRow.at <= now, VoteRow.held_at.is_(None))
+        .order_by(VoteRow.at.desc())
+        .limit(LIKES)
     )
-    n, newest = session.execute(query).one()
-    return n, newest
 
 
 def _make(
-    session: Session, encoder: str, rows: Sequence[_Row], *, with_votes: bool, now: datetime
-) -> Ground:
+    session: Session, encoder: str, hashes: Sequence[str], *, with_votes: bool, now: datetime
+) -> Ground | None:
+    rows = _rows(session, encoder, hashes)
+    if not rows:
+        return None
     words = fit_words([row.text for row in rows])
     d = len(rows[0].vector)
     background = Texts(
@@ -162,14 +223,9 @@ def _make(
 def _votes(
     session: Session, encoder: str, words: "TfidfVectorizer | None", d: int, now: datetime
 ) -> Votes | None:
-    likes = (VoteRow.value != "down", VoteRow.at <= now)
-    popular = (
-        select(VoteRow.paper_id)
-        .where(*likes)
-        .group_by(VoteRow.paper_id)
-        .order_by(func.count().desc(), VoteRow.paper_id.desc())
-        .limit(LIKED)
-    )
+    likes = session.execute(_likes(now)).all()
+    times = Counter(like.paper_id for like in likes)
+    popular = sorted(times, key=lambda id_: (-times[id_], -id_))[:LIKED]
     papers = session.execute(
         select(Paper.id, Paper.text_hash, Paper.title, Paper.abstract)
         .where(Paper.id.in_(popular))
@@ -188,12 +244,10 @@ def _votes(
         terms_of(words, [text_of(paper.title, paper.abstract) for paper in papers]),
     )
     column = {paper.id: i for i, paper in enumerate(papers)}
-    pairs = session.execute(
-        select(VoteRow.subscriber_id, VoteRow.paper_id)
-        .where(*likes, VoteRow.paper_id.in_(popular))
-        .order_by(VoteRow.subscriber_id, VoteRow.paper_id)
-    ).all()
-    pairs = [pair for pair in pairs if pair.paper_id in column]
+    pairs = sorted(
+        (like for like in likes if like.paper_id in column),
+        key=lambda like: (like.subscriber_id, like.paper_id),
+    )
     _, rows = np.unique([pair.subscriber_id for pair in pairs], return_inverse=True)
     columns = [column[pair.paper_id] for pair in pairs]
     ones = np.ones(len(pairs), np.float32)

@@ -1,53 +1,134 @@
 """What subscribers told us about what they read; each interest has a name of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
 from digest.papers.clean import one_line, plain
-from digest.papers.embedding import embed_texts
+from digest.papers.embedding import embed_texts, is_other, parts
 from digest.papers.encoder import Encoder
 from digest.papers.identity import text_hash
 from digest.store import Sessions, insert
-from digest.store.tables import Interest, Subscriber, VectorRow
+from digest.store.tables import Interest
 
 LONGEST_NAME, LONGEST_TEXT, MOST = 80, 4000, 20
 
 
 @dataclass(frozen=True, slots=True)
 class InterestView:
-    """A named interest as it is stored."""
+    """A named interest as it is stored; one that is not `is_on` counts for nothing."""
 
     interest_id: int
     name: str
     text: str
+    is_on: bool = True
 
 
-def set_interest(session: Session, subscriber_id: int, name: str, text: str, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class InterestEdit:
+    """What one interest is to become: `interest_id` None adds it, `remove` forgets it."""
+
+    interest_id: int | None
+    name: str
+    text: str
+    is_on: bool = True
+    remove: bool = False
+
+
+def set_interest(
+    session: Session,
+    subscriber_id: int,
+    name: str,
+    text: str,
+    now: datetime,
+    *,
+    is_on: bool = True,
+) -> None:
     """Store an interest under its name, in place of the one of that name. Safe to repeat.
 
     Raises BadInput for an empty or overlong name or text, and for too many interests.
     """
     name, text = one_line(name), plain(text)
-    if not 1 <= len(name) <= LONGEST_NAME:
-        raise BadInput(f"an interest's name has 1 to {LONGEST_NAME} characters, not {len(name)}")
-    if not 1 <= len(text) <= LONGEST_TEXT:
-        raise BadInput(f"an interest's text has 1 to {LONGEST_TEXT} characters, not {len(text)}")
+    for said in faults_in_interest(name, text).values():
+        raise BadInput(said)
     others = {view.name for view in interests_of(session, subscriber_id)} - {name}
     if len(others) >= MOST:
         raise BadInput(f"a subscriber has at most {MOST} interests: remove one first")
-    row = {"text": text, "text_hash": text_hash(text), "created_at": now}
+    row = {
+        "text": text,
+        "text_hash": text_hash(text),
+        "created_at": now,
+        "embedded_by": None,
+        "is_on": is_on,
+    }
     session.execute(
         insert(session, Interest)
         .values(subscriber_id=subscriber_id, name=name, **row)
         .on_conflict_do_update(
-            index_elements=["subscriber_id", "name"], set_=row, where=Interest.text != text
+            index_elements=["subscriber_id", "name"],
+            set_=row,
+            where=(Interest.text != text) | (Interest.is_on != is_on),
         )
     )
+
+
+def faults_in_interest(name: str, text: str) -> dict[Literal["name", "text"], str]:
+    """What is not allowed about an interest, by field."""
+    faults: dict[Literal["name", "text"], str] = {}
+    for field, longest, length in _lengths(name, text):
+        if not 1 <= length <= longest:
+            faults[field] = f"an interest's {field} has 1 to {longest} characters, not {length}"
+    return faults
+
+
+def _lengths(name: str, text: str) -> Iterator[tuple[Literal["name", "text"], int, int]]:
+    yield "name", LONGEST_NAME, len(one_line(name))
+    yield "text", LONGEST_TEXT, len(plain(text))
+
+
+def change_interests(
+    session: Session, subscriber_id: int, edits: Sequence[InterestEdit], now: datetime
+) -> None:
+    """Make interests what `edits` say; those that are not named stay. Safe to repeat.
+
+    An edit of one that is gone does nothing. Raises BadInput as `set_interest` does, and for two of
+    one name; nothing may be committed then.
+    """
+    stored = {
+        row.id: row
+        for row in session.scalars(select(Interest).where(Interest.subscriber_id == subscriber_id))
+    }
+    for edit in edits:
+        if edit.remove and edit.interest_id in stored:
+            session.delete(stored.pop(edit.interest_id))
+    session.flush()
+    wanted = [edit for edit in edits if not edit.remove]
+    changed = [(stored[edit.interest_id], edit) for edit in wanted if edit.interest_id in stored]
+    for row, edit in changed:
+        for said in faults_in_interest(edit.name, edit.text).values():
+            raise BadInput(said)
+        # Two may change names with each other.
+        row.name = f"{row.id}\n" if row.name != one_line(edit.name) else row.name
+    session.flush()
+    for row, edit in changed:
+        name, text = one_line(edit.name), plain(edit.text)
+        if any(other.name == name for other in stored.values() if other is not row):
+            raise BadInput(f"two interests cannot both be named {name!r}")
+        if row.text != text:
+            row.text, row.text_hash, row.created_at = text, text_hash(text), now
+            row.embedded_by = None
+        row.name, row.is_on = name, edit.is_on
+        session.flush()
+    for edit in wanted:
+        if edit.interest_id is None:
+            if any(row.name == one_line(edit.name) for row in stored.values()):
+                raise BadInput(f"two interests cannot both be named {one_line(edit.name)!r}")
+            set_interest(session, subscriber_id, edit.name, edit.text, now)
 
 
 def remove_interest(session: Session, subscriber_id: int, name: str) -> bool:
@@ -61,28 +142,41 @@ def remove_interest(session: Session, subscriber_id: int, name: str) -> bool:
 def interests_of(session: Session, subscriber_id: int) -> list[InterestView]:
     """A subscriber's interests, oldest first."""
     query = select(Interest).where(Interest.subscriber_id == subscriber_id).order_by(Interest.id)
-    return [InterestView(row.id, row.name, row.text) for row in session.scalars(query)]
+    return [InterestView(row.id, row.name, row.text, row.is_on) for row in session.scalars(query)]
 
 
-def pending(session: Session, encoder: str, *, limit: int | None = None) -> dict[str, str]:
-    """Texts of interests without a vector of `encoder`, by hash."""
-    query = (
-        select(Interest.text_hash, Interest.text)
-        .join(Subscriber, Subscriber.id == Interest.subscriber_id)
-        .outerjoin(
-            VectorRow,
-            (VectorRow.text_hash == Interest.text_hash) & (VectorRow.encoder == encoder),
-        )
-        .where(VectorRow.text_hash.is_(None))
-        .limit(limit)
-    )
+def pending(
+    session: Session, encoder: str, *, ids: Collection[int] | None = None
+) -> dict[str, str]:
+    """Texts of interests without a vector of `encoder`, by hash; of these `ids`, if given."""
+    query = select(Interest.text_hash, Interest.text).where(_waits(encoder))
+    if ids is not None:
+        query = query.where(Interest.id.in_(ids))
     return dict(session.execute(query).all())
 
 
+def pending_ids(session: Session, encoder: str, *, limit: int | None = None) -> list[int]:
+    """The numbers of interests without a vector of `encoder`."""
+    return list(session.scalars(select(Interest.id).where(_waits(encoder)).limit(limit)))
+
+
 def embed_interests(
-    sessions: Sessions, encoder: Encoder, *, progress: Callable[[int], None] = lambda _n: None
+    sessions: Sessions,
+    encoder: Encoder,
+    *,
+    ids: Collection[int] | None = None,
+    progress: Callable[[int], None] = lambda _n: None,
 ) -> int:
     """Embed the interests that have no vector of this encoder; how many were encoded."""
     with sessions.reading() as session:
-        texts = pending(session, encoder.identity)
-    return embed_texts(sessions, encoder, texts, progress=progress)
+        texts = pending(session, encoder.identity, ids=ids)
+    n = embed_texts(sessions, encoder, texts, progress=progress)
+    with sessions() as session:
+        for hashes in parts(texts):
+            done = update(Interest).where(Interest.text_hash.in_(hashes), _waits(encoder.identity))
+            session.execute(done.values(embedded_by=encoder.identity))
+    return n
+
+
+def _waits(encoder: str) -> ColumnElement[bool]:
+    return is_other(Interest.embedded_by, encoder)

@@ -1,8 +1,9 @@
 """What a profile has learned, for a person to read: its signals, its words, its nearest papers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +17,29 @@ from digest.profiles.interests import InterestView, interests_of
 from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.profile import scores as profile_scores
-from digest.store.tables import Paper, VoteRow, VoteValue
+from digest.ranking.types import KINDS
+from digest.store.tables import EditionItemRow, Paper, VoteRow, VoteValue
 
 # Papers that the nearest ones and the words are looked for in, the newest first.
 RECENT = 2000
 # Papers whose words stand for the profile.
 READ = 20
+# Votes that are the last ones, and the new papers that they are tried on.
+LAST = 6
+_NEW, _TOP, _A_WEEK = 500, 20, timedelta(days=7)
 # A pair of words takes the place of one of them from this part of its score on.
 PAIR = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class VoteView:
-    """A vote and the paper it was on."""
+    """A vote and the paper it was on; nothing is learned from one that is held."""
 
     paper_id: int
     title: str
     value: VoteValue
     at: datetime
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +61,118 @@ class Learned:
     nearest: tuple[NearPaper, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class MovedPaper:
+    """A paper and its place among the new ones, 1 the best, without some votes and with them.
+
+    `before` is None where without them nothing was known.
+    """
+
+    paper_id: int
+    title: str
+    before: int | None
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What the newest `n_votes` votes moved up among `n_papers` papers, the largest step first."""
+
+    n_votes: int
+    n_papers: int
+    up: tuple[MovedPaper, ...]
+
+
 def votes_of(session: Session, subscriber_id: int) -> list[VoteView]:
     """A subscriber's votes, newest first."""
     query = (
-        select(VoteRow.paper_id, Paper.title, VoteRow.value, VoteRow.at)
+        select(
+            VoteRow.paper_id,
+            Paper.title,
+            VoteRow.value,
+            VoteRow.at,
+            VoteRow.held_at.is_not(None),
+        )
         .join(Paper, Paper.id == VoteRow.paper_id)
         .where(VoteRow.subscriber_id == subscriber_id)
         .order_by(VoteRow.at.desc(), VoteRow.paper_id)
     )
     return [VoteView(*row) for row in session.execute(query)]
+
+
+def moved_by_votes(
+    session: Session, subscriber_id: int, encoder: str, *, now: datetime, n: int = 3
+) -> Moved:
+    """What a subscriber's newest votes, at most `LAST`, changed among the papers of the last week.
+
+    Two profiles are fitted, with these votes and without them, and score the same papers: those
+    that the subscriber has neither been shown nor voted on. Votes that are held do not count.
+    """
+    ground = ground_of(session, encoder, now=now)
+    if ground is None:
+        return Moved(0, 0, ())
+    signals = signals_of(session, [subscriber_id], encoder, ground, now=now)
+    n_votes = min(LAST, int(np.count_nonzero(signals.kinds != KINDS.index("interest"))))
+    papers = _unseen(session, subscriber_id, now) if n_votes else []
+    known = {paper.text_hash: text_of(paper.title, paper.abstract) for paper in papers}
+    points = ground.points(vectors_of(session, encoder, known), known)
+    papers = [paper for paper in papers if paper.text_hash in points]
+    if not papers:
+        return Moved(n_votes, 0, ())
+    # Signals go by age: the last ones are the newest votes.
+    m = len(signals.kinds)
+    chosen = np.concatenate([np.arange(m), np.arange(m - n_votes)])
+    both = replace(
+        signals,
+        starts=np.array([0, m, len(chosen)], np.int64),
+        kinds=signals.kinds[chosen],
+        refs=signals.refs[chosen],
+        ages=signals.ages[chosen],
+        rows=signals.rows[chosen],
+    )
+    matrix = np.stack([points[paper.text_hash] for paper in papers])
+    liking = profile_scores(fit_profiles(both, ground.space), matrix)
+    after, before = (_places(row) for row in liking)
+    nothing_before = m == n_votes
+    top = [int(i) for i in np.argsort(after) if after[i] <= _TOP and liking[0, i] > 0]
+    if not nothing_before:
+        top = sorted((i for i in top if before[i] > after[i]), key=lambda i: after[i] - before[i])
+    return Moved(
+        n_votes,
+        len(papers),
+        tuple(
+            MovedPaper(
+                papers[i].id,
+                papers[i].title,
+                None if nothing_before else int(before[i]),
+                int(after[i]),
+            )
+            for i in top[:n]
+        ),
+    )
+
+
+def _places(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The place of each, 1 for the highest score; the first of equals comes first."""
+    places = np.empty(len(scores), np.int64)
+    places[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return places
+
+
+def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
+    shown = select(EditionItemRow.paper_id).where(EditionItemRow.subscriber_id == subscriber_id)
+    voted = select(VoteRow.paper_id).where(VoteRow.subscriber_id == subscriber_id)
+    return session.execute(
+        select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
+        .where(
+            Paper.ready_at > now - _A_WEEK,
+            Paper.ready_at <= now,
+            Paper.id.not_in(shown),
+            Paper.id.not_in(voted),
+        )
+        .order_by(Paper.ready_at.desc(), Paper.id.desc())
+        .limit(_NEW)
+    ).all()
 
 
 def learned(

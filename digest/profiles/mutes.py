@@ -27,6 +27,7 @@ LONGEST_MUTE, MOST_MUTES = 100, 200
 
 # SQLite takes a limited number of parameters in one statement.
 _AT_ONCE = 5000
+_NAMED = 30
 # A day's candidates, so that shard after shard need not fold the same texts again.
 _REMEMBERED = 2048
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -90,6 +91,27 @@ def mutes_of(session: Session, subscriber_id: int) -> list[MuteView]:
         .order_by(Mute.kind, Mute.created_at, Mute.text)
     )
     return [MuteView(kind, text) for kind, text in session.execute(query)]
+
+
+def names_of(session: Session, paper_id: int) -> list[MuteView]:
+    """What a paper could be muted by: its authors, at most `_NAMED` of them, and its categories."""
+    authors = session.scalar(select(Paper.authors).where(Paper.id == paper_id)) or []
+    told = session.scalars(
+        select(ListingRow.facts["categories"])
+        .where(ListingRow.paper_id == paper_id)
+        .order_by(ListingRow.id)
+    )
+    categories = [
+        name
+        for listed in told
+        if isinstance(listed, list)
+        for name in listed
+        if isinstance(name, str) and _key("category", name)
+    ]
+    return [
+        *(MuteView("author", name) for name in authors[:_NAMED] if _key("author", name)),
+        *(MuteView("category", name) for name in dict.fromkeys(categories)),
+    ]
 
 
 def muted(

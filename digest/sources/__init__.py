@@ -14,6 +14,7 @@ from digest.sources.hf_page import HuggingFacePage
 from digest.sources.json_lines import JsonLines
 from digest.sources.listing import Listing, Paged, Reader
 from digest.sources.trending_page import TrendingPage
+from digest.sources.zotero_json import ZoteroJson
 from digest.sources.zotero_rdf import ZoteroRdf
 
 MAX_PAGE_BYTES = 10_000_000
@@ -29,6 +30,7 @@ READERS: tuple[Reader, ...] = (
     ArxivDays(),
     Biorxiv(),
     ZoteroRdf(),
+    ZoteroJson(),
     Feed(),
     JsonLines(),
     BibTex(),

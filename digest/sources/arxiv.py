@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import date, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from digest.errors import UnreadablePage
 from digest.sources.listing import Listing
-from digest.sources.text import folded
+from digest.sources.text import folded, instant
 
 T = TypeVar("T")
 
@@ -18,26 +17,16 @@ T = TypeVar("T")
 EASTERN = ZoneInfo("America/New_York")
 # A paper may be held for days before it is announced; what is older has been announced before.
 NEWS = timedelta(days=14)
-# arXiv asks for so many seconds between two requests.
-PAUSE = 3.0
 # As many are announced in a month; the query API gives 2,000 at once, OAI-PMH about 1,000.
 MOST_ENTRIES = 30_000
 # arXiv takes abstracts of 1,920 characters; a tenth of this is for a title.
 LONGEST = 50_000
-# Characters; three thousand authors have their names in 60,000.
-MOST_NAMES = 300_000
 
 _ID = re.compile(
     r"(?:^|[/:])(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v(\d{1,3}))?$",
     re.IGNORECASE | re.ASCII,
 )
 _CATEGORY = re.compile(r"[a-z][a-z-]{1,20}(?:\.[A-Za-z-]{2,20})?")
-_TAG = re.compile(r"<[^<>]*>")
-_BRACKETS = re.compile(r"\([^()]*\)")
-# Affiliations within affiliations; deeper ones are not written by people.
-_DEEPEST = 4
-_BETWEEN_NAMES = re.compile(r"[,;:]\s|\s(?:and|&)\s|[,;:]$")
-_SUFFIX = re.compile(r"(?:Jr|Sr|I{2,3}|IV)\.?")
 _REPOSITORY = re.compile(
     r"(?<![\w.-])(?:www\.)?(github\.com|gitlab\.com|codeberg\.org)/"
     r"([a-z0-9][\w.-]{0,99}/[\w.-]{0,99}\w)",
@@ -157,20 +146,6 @@ def categories_of(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if _CATEGORY.fullmatch(text)))
 
 
-def names_of(line: str) -> tuple[str, ...]:
-    """The authors in a line of them, without mark-up and affiliations."""
-    line = _TAG.sub("", folded(line[:MOST_NAMES]))
-    for _ in range(_DEEPEST):
-        line = _BRACKETS.sub(" ", line)
-    names: list[str] = []
-    for part in map(folded, _BETWEEN_NAMES.split(line)):
-        if names and _SUFFIX.fullmatch(part):
-            names[-1] += f" {part}"
-        elif part:
-            names.append(part)
-    return tuple(names)
-
-
 def code_url(comment: str, abstract: str) -> str | None:
     """The one repository that the authors point to, in their comment or else in the abstract."""
     for text in (comment, abstract):
@@ -181,24 +156,6 @@ def code_url(comment: str, abstract: str) -> str | None:
         if len(found) == 1 and (text is comment or _SHARED.search(text)):
             return found.pop()
     return None
-
-
-def instant(text: str) -> datetime | None:
-    """The instant that a page tells, in ISO 8601 or as mail does; without a zone it is UTC."""
-    for parse in (datetime.fromisoformat, parsedate_to_datetime):
-        try:
-            at = parse(text.strip()[:64])
-        except (ValueError, TypeError, IndexError, OverflowError):
-            continue
-        if 1990 < at.year < 3000:
-            return at if at.tzinfo else at.replace(tzinfo=UTC)
-    return None
-
-
-def day(text: str) -> date | None:
-    """The date of an instant as the page words it."""
-    at = instant(text)
-    return at.date() if at else None
 
 
 def announcement_day(text: str) -> date | None:

@@ -1,6 +1,7 @@
 """The reader for answers of arXiv's query API, which come in pages."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -8,18 +9,16 @@ from xml.etree.ElementTree import Element
 
 from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
-    PAUSE,
     Entry,
     announcement_day,
     categories_of,
-    day,
     entries_of,
     id_of,
     listings_of,
     title_of,
 )
 from digest.sources.listing import Listing
-from digest.sources.text import paragraphs
+from digest.sources.text import day, paragraphs
 from digest.sources.xml import children, head_of, parse_xml, raw, said
 
 EXPECTED = "an answer of the arXiv query API"
@@ -35,7 +34,6 @@ class ArxivApi:
     """Reads one page of what `/api/query` answers; what an address asks for may take several."""
 
     name: str = "arxiv-api"
-    pause: float = PAUSE
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is an Atom feed that says to be an arXiv query."""
@@ -65,13 +63,33 @@ class ArxivApi:
             root = parse_xml(page, EXPECTED)
         except UnreadablePage:
             return None
-        asked = parse_qs(urlsplit(url).query, keep_blank_values=True)
-        wanted, start = _number(asked.get("max_results", [""])[0], USUAL), _counts(root)[1]
-        n = len(list(children(root, "entry")))
-        if not 0 < n < min(wanted, _counts(root)[0] - start):
+        n, announced = _announced(root, url)
+        if not 0 < n < announced:
             return None
-        asked |= {"start": [str(start + n)], "max_results": [str(wanted - n)]}
+        asked, start = _asked(url), _counts(root)[1]
+        asked |= {"start": [str(start + n)], "max_results": [str(_wanted(asked) - n)]}
         return urlsplit(url)._replace(query=urlencode(asked, doseq=True)).geturl()
+
+    def count(self, page: bytes, url: str) -> tuple[int, int | None]:
+        """The results of the page, and how many of all there are `url` asks for."""
+        try:
+            return _announced(parse_xml(page, EXPECTED), url)
+        except UnreadablePage:
+            return 0, None
+
+
+def _announced(root: Element, url: str) -> tuple[int, int]:
+    total, start, _ = _counts(root)
+    n = len(list(children(root, "entry")))
+    return n, max(0, min(_wanted(_asked(url)), total - start))
+
+
+def _asked(url: str) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(url).query, keep_blank_values=True)
+
+
+def _wanted(asked: Mapping[str, list[str]]) -> int:
+    return _number(asked.get("max_results", [""])[0], USUAL)
 
 
 def _counts(root: Element) -> tuple[int, int, int]:

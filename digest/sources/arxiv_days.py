@@ -13,10 +13,10 @@ from digest.sources.arxiv import (
     entries_of,
     id_of,
     listings_of,
-    names_of,
     title_of,
 )
 from digest.sources.listing import Listing
+from digest.sources.names import names_of
 from digest.sources.text import folded, paragraphs
 
 EXPECTED = "arXiv papers, one JSON object a line"

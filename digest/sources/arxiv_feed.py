@@ -11,15 +11,14 @@ from digest.sources.arxiv import (
     Entry,
     announcement_day,
     categories_of,
-    day,
     entries_of,
     id_of,
     listings_of,
-    names_of,
     title_of,
 )
 from digest.sources.listing import Listing
-from digest.sources.text import paragraphs
+from digest.sources.names import names_of
+from digest.sources.text import day, paragraphs
 from digest.sources.xml import children, head_of, name_of, parse_xml, raw, said
 
 EXPECTED = "a feed of an arXiv category"

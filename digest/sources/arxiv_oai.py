@@ -10,18 +10,16 @@ from xml.etree.ElementTree import Element
 from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
     NEWS,
-    PAUSE,
     Entry,
     categories_of,
-    day,
     entries_of,
     id_of,
     listings_of,
-    names_of,
     title_of,
 )
 from digest.sources.listing import Listing
-from digest.sources.text import folded, paragraphs
+from digest.sources.names import names_of
+from digest.sources.text import day, folded, paragraphs
 from digest.sources.xml import children, head_of, name_of, parse_xml, raw, said
 
 EXPECTED = "OAI-PMH records of arXiv"
@@ -37,7 +35,6 @@ class ArxivOai:
     """
 
     name: str = "arxiv-oai"
-    pause: float = PAUSE
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is an answer of OAI-PMH."""
@@ -73,9 +70,27 @@ class ArxivOai:
         query = urlencode({"verb": "ListRecords", "resumptionToken": token})
         return urlsplit(url)._replace(query=query).geturl() if token else None
 
+    def count(self, page: bytes, url: str) -> tuple[int, int | None]:  # noqa: ARG002 - the page says
+        """The records of the page, and those of the whole list from it on (section 3.5)."""
+        try:
+            answer = _answer(parse_xml(page, EXPECTED))
+        except UnreadablePage:
+            return 0, None
+        if answer is None:
+            return 0, None
+        n = len(list(children(answer, "record")))
+        for token in children(answer, "resumptionToken"):
+            if (size := _number(token.get("completeListSize"))) is not None:
+                return n, max(0, size - (_number(token.get("cursor")) or 0))
+        return n, None
+
 
 def _answer(root: Element) -> Element | None:
     return next((part for part in root if name_of(part) in ("ListRecords", "GetRecord")), None)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and re.fullmatch("[0-9]{1,9}", text) else None
 
 
 def _is_deleted(record: Element) -> bool:

@@ -35,7 +35,8 @@ LONGEST_VALUE = 100_000
 logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
 
 _ENTRY = re.compile(
-    r"^[ \t]*@(?:\w{2,30}\s{0,9}[{(]\s{0,9}[^\s,{}()=]{0,200}\s{0,9},\s{0,200}[\w-]{1,50}\s{0,9}="
+    r"^[ \t]*@(?:\w{2,30}\s{0,9}[{(]\s{0,9}"
+    r"(?:[^\s,{}()=]{0,200}\s{0,9},)?\s{0,200}[\w-]{1,50}\s{0,9}="
     r"|string\s{0,9}[{(]\s{0,9}[\w:-]{1,99}\s{0,9}=)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -67,12 +68,12 @@ class BibTex:
     name: str = "bibtex"
 
     def recognises(self, page: bytes) -> bool:
-        """Whether there is an entry with a field, or an abbreviation, near the beginning."""
-        return bool(_ENTRY.search(start_of(page, 65536)))
+        """Whether there is an entry with a field, or an abbreviation, in the first megabyte."""
+        return bool(_ENTRY.search(start_of(page, 1_000_000)))
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:
         """Read the entries in order."""
-        text = decoded(page, EXPECTED).replace("\r\n", "\n").replace("\r", "\n")
+        text = _text_of(page)
         if (n := text.count("\n@")) > MOST_ENTRIES:
             raise UnreadablePage(EXPECTED, f"{n:,} entries")
         if (n := sum(map(text.count, '{}",=@\n'))) > MOST_MARKS:
@@ -82,6 +83,24 @@ class BibTex:
         if not records:
             raise UnreadablePage(EXPECTED, f"{len(found)} entries, none of them with a title")
         return listings_of(records, seen_on)
+
+    def broken(self, page: bytes) -> Iterator[tuple[int, str]]:
+        """The entries that are not whole, by line from 1, and what `read` makes of each."""
+        text = _text_of(page)
+        lines = text.split("\n")
+        library = parse_string(text, parse_stack=[])
+        for block, end in _ends(library, len(lines)):
+            if isinstance(block, ParsingFailedBlock) and not isinstance(block, _TWICE):
+                start = block.start_line or 0
+                taken = _record(_salvaged("\n".join(lines[start:end])))
+                said = f"read as “{taken.title[:80]}”" if taken else "left out"
+                yield start + 1, f"a broken entry, {said}"
+            elif isinstance(block, Entry) and not block.fields_dict.get("title"):
+                yield (block.start_line or 0) + 1, "an entry without a title, left out"
+
+
+def _text_of(page: bytes) -> str:
+    return decoded(page, EXPECTED).replace("\r\n", "\n").replace("\r", "\n")
 
 
 # --- text -> fields ---------------------------------------------------------------------------

@@ -28,7 +28,6 @@ class Biorxiv:
     """Reads one page of what `/details/SERVER/FROM/TO/CURSOR` answers."""
 
     name: str = "biorxiv"
-    pause: float = 1.0
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is JSON with messages and a collection."""
@@ -58,15 +57,16 @@ class Biorxiv:
     def next_url(self, page: bytes, url: str) -> str | None:
         """Where the rows go on: the cursor moves by the rows that came, whatever their number."""
         match = _PATH.search(urlsplit(url).path)
-        try:
-            message, rows = _answer(page)
-            cursor, total = (int(message.get(name, 0)) for name in ("cursor", "total"))
-        except (UnreadablePage, ValueError, TypeError):
+        n, cursor, total = _counts(page)
+        if match is None or not n or not 0 <= cursor < cursor + n < (total or 0):
             return None
-        if match is None or not rows or not 0 <= cursor < cursor + len(rows) < total:
-            return None
-        path = f"{match['asked']}/{cursor + len(rows)}{match['format'] or ''}"
+        path = f"{match['asked']}/{cursor + n}{match['format'] or ''}"
         return urlsplit(url)._replace(path=path).geturl()
+
+    def count(self, page: bytes, url: str) -> tuple[int, int | None]:  # noqa: ARG002 - the page says
+        """The rows of the page, and the total that the API announces from its cursor on."""
+        n, cursor, total = _counts(page)
+        return n, None if total is None else max(0, total - cursor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,16 @@ def _answer(page: bytes) -> tuple[Mapping[str, Any], list[Any]]:
     if not isinstance(messages, list) or not isinstance(rows, list):
         raise UnreadablePage(EXPECTED, "JSON without messages and a collection")
     return messages[0] if messages and isinstance(messages[0], dict) else {}, rows
+
+
+def _counts(page: bytes) -> tuple[int, int, int | None]:
+    """How many rows there are, behind how many others, and of how many in all."""
+    try:
+        message, rows = _answer(page)
+        total = int(message["total"]) if "total" in message else None
+        return len(rows), int(message.get("cursor", 0)), total
+    except (UnreadablePage, ValueError, TypeError, OverflowError):
+        return 0, 0, None
 
 
 def _post(row: Any) -> _Post | None:

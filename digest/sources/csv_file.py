@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -46,6 +47,18 @@ class CsvFile:
             found = f"{n_broken} of {len(rows)} rows without a title, or with fields too many"
             raise UnreadablePage(EXPECTED, found)
         return listings_of(records, seen_on)
+
+    def broken(self, page: bytes) -> Iterator[tuple[int, str]]:
+        """The rows that `read` leaves out, by the line on which they end, and why."""
+        text = decoded(page, EXPECTED).lstrip()
+        read = csv.reader(
+            io.StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]) or ","
+        )
+        headings = next(read, [])
+        for row in read:
+            if any(map(str.strip, row)) and _record(headings, row) is None:
+                many = len(row) > len(headings)
+                yield read.line_num, f"a row {'of too many fields' if many else 'without a title'}"
 
 
 def _delimiter(line: str) -> str | None:

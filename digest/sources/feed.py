@@ -14,11 +14,10 @@ from typing import Any
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from digest.errors import UnreadablePage
-from digest.sources.arxiv import day
 from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import name_said, names_of_line
-from digest.sources.text import folded, of_html, start_of
+from digest.sources.text import day, folded, of_html, start_of
 
 EXPECTED = "a feed (RSS, Atom, or JSON Feed)"
 # feedparser takes some 20 microseconds a tag, a tenth of it for a line, three times as much where

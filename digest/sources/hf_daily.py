@@ -41,7 +41,6 @@ class HuggingFaceDaily:
     """Reads what `/api/daily_papers` answers, of a `date` or by `sort`; it may be an empty list."""
 
     name: str = "hf-daily"
-    pause: float = 1.0
 
     def recognises(self, page: bytes) -> bool:
         """Whether the bytes look like JSON that holds a paper, or like an empty list."""
@@ -66,6 +65,13 @@ class HuggingFaceDaily:
             return None
         query = urlencode(asked | {"p": [str(following)]}, doseq=True)
         return urlsplit(url)._replace(query=query).geturl()
+
+    def count(self, page: bytes, url: str) -> tuple[int, int | None]:  # noqa: ARG002 - it says none
+        """The entries of the page; the API does not tell how many there are."""
+        try:
+            return len(_raw_entries(page)), None
+        except UnreadablePage:
+            return 0, None
 
 
 def listings_of(

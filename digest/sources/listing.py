@@ -52,12 +52,15 @@ class Reader(Protocol):
 class Paged(Protocol):
     """What a reader has besides, whose source is fetched in several pages."""
 
-    @property
-    def pause(self) -> float:
-        """The seconds that the source wants between two requests."""
-
     def next_url(self, page: bytes, url: str) -> str | None:
         """Where the page goes on that was fetched from `url`, on the same host; never raises.
 
         None where it is the last, or none that can be read.
+        """
+
+    def count(self, page: bytes, url: str) -> tuple[int, int | None]:
+        """How many entries a page holds, and how many its source announces from it on.
+
+        Broken and deleted ones are counted, since they are announced. None where nothing is
+        announced, or the page cannot be read; never raises.
         """

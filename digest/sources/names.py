@@ -5,6 +5,13 @@ import re
 from digest.sources.text import folded
 
 _SUFFIX = re.compile(r"(?:Jr|Sr|I{2,3}|IV)\.?")
+_TAG = re.compile(r"<[^<>]*>")
+_BRACKETS = re.compile(r"\([^()]*\)")
+# Affiliations within affiliations; deeper ones are not written by people.
+_DEEPEST = 4
+_BETWEEN_NAMES = re.compile(r"[,;:]\s|\s(?:and|&)\s|[,;:]$")
+# Characters; three thousand authors have their names in 60,000.
+MOST_NAMES = 300_000
 _INITIALS = re.compile(r"(?:\w\.?[\s-]?){1,4}")
 _AND = re.compile(r",?\s+(?:and|&)\s+")
 
@@ -29,6 +36,20 @@ def names_of_line(line: str) -> tuple[str, ...]:
         one_each = bool(parts) and all(part.count(",") == 1 for part in parts)
         named = parts if one_each and _surname_first(parts[0]) else _between_commas(parts)
     return tuple(said for name in named if (said := name_said(name)))
+
+
+def names_of(line: str) -> tuple[str, ...]:
+    """The authors in a line of them, without mark-up and affiliations."""
+    line = _TAG.sub("", folded(line[:MOST_NAMES]))
+    for _ in range(_DEEPEST):
+        line = _BRACKETS.sub(" ", line)
+    names: list[str] = []
+    for part in map(folded, _BETWEEN_NAMES.split(line)):
+        if names and _SUFFIX.fullmatch(part):
+            names[-1] += f" {part}"
+        elif part:
+            names.append(part)
+    return tuple(names)
 
 
 def _surname_first(name: str) -> bool:

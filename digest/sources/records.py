@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from digest.sources.arxiv import day
 from digest.sources.listing import Listing
 from digest.sources.names import name_said, names_of_line
-from digest.sources.text import folded, of_html
+from digest.sources.text import day, folded, of_html
 
 # What people and programs call each field, in small letters and without spaces and punctuation.
 _NAMES = {

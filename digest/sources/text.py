@@ -3,6 +3,8 @@
 import codecs
 import html
 import re
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 
 from digest.errors import UnreadablePage
 
@@ -21,6 +23,27 @@ def paragraphs(text: str) -> str:
     """The text with its hard-wrapped lines joined; a blank line parts its paragraphs."""
     parts = map(folded, _PARAGRAPH.split(text.replace("\r\n", "\n")))
     return "\n\n".join(part for part in parts if part)
+
+
+# --- text -> time ------------------------------------------------------------------------------
+
+
+def instant(text: str) -> datetime | None:
+    """The instant that a page tells, in ISO 8601 or as mail does; without a zone it is UTC."""
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            at = parse(text.strip()[:64])
+        except (ValueError, TypeError, IndexError, OverflowError):
+            continue
+        if 1990 < at.year < 3000:
+            return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return None
+
+
+def day(text: str) -> date | None:
+    """The date of an instant as the page words it."""
+    at = instant(text)
+    return at.date() if at else None
 
 
 # --- bytes -> text ----------------------------------------------------------------------------

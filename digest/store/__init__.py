@@ -1,6 +1,6 @@
 """Store: tables, sessions and migrations; the only room that knows SQLite from PostgreSQL."""
 
-from digest.store.database import Sessions, insert, one_writer, open_database
+from digest.store.database import Sessions, insert, one_writer, open_database, wipe
 from digest.store.migrate import migrate, newest_revision, revision_of
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "one_writer",
     "open_database",
     "revision_of",
+    "wipe",
 ]

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from digest.errors import WrongDatabase
-from digest.store.database import Sessions
+from digest.store.database import Sessions, migrating
 
 
 def _config() -> Config:
@@ -31,13 +31,13 @@ def newest_revision() -> str:
     return head
 
 
-def migrate(sessions: Sessions) -> bool:
-    """Bring the database up to `newest_revision`; True if anything changed.
+def migrate(sessions: Sessions, to: str | None = None) -> bool:
+    """Bring the database up to `newest_revision`, or only to `to`; True if anything changed.
 
     Raises WrongDatabase for one that a newer program made, or that holds another program's tables.
     """
     current, newest = revision_of(sessions), newest_revision()
-    if current == newest:
+    if current == (to or newest):
         return False
     known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
     if current is not None and current not in known:
@@ -51,7 +51,7 @@ def migrate(sessions: Sessions) -> bool:
             "name an empty one"
         )
     config = _config()
-    with sessions.engine.begin() as connection:
+    with migrating(sessions.engine) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to or "head")
     return True

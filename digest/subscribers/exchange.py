@@ -4,29 +4,32 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Column, ColumnElement, Table, select
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
 from digest.settings import SubscriberDefaults
-from digest.store.tables import (
-    Bounce,
-    Consent,
-    Delivery,
-    EditionItemRow,
-    EditionRow,
-    Interest,
-    Mute,
-    Paper,
-    VoteRow,
-)
-from digest.subscribers.life import add, find
+from digest.store.tables import Base, Paper
+from digest.subscribers.life import add, find, read_subscriber
 from digest.subscribers.subscription import FIELDS
+
+# The tables that an export holds. Every other one of `tables_of_subscribers` needs its reason.
+EXPORTED = (
+    *("subscribers", "consents", "address_changes", "interests", "mutes", "votes"),
+    *("editions", "edition_items", "deliveries", "attempts", "bounces", "signups"),
+)
+NOT_EXPORTED: Mapping[str, str] = {}
+# What repeats another column in a form of ours, or names a process of ours.
+_OF_OURS = {
+    *("subscriber_id", "address_key", "text_hash", "sha256", "claimed_by", "claimed_until"),
+    # The file is theirs already, and papers of it that count are among their votes.
+    "library",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +40,55 @@ class ImportReport:
     problems: tuple[str, ...]
 
 
-def export(session: Session, address: str) -> dict[str, Any]:
-    """Everything that is stored of a subscriber, as JSON can hold it. Raises Unknown."""
-    who = find(session, address)
-    paper = (Paper.title, Paper.arxiv_id, Paper.doi, Paper.url)
-    parts = {
-        "consents": select(Consent.kind, Consent.wording, Consent.at)
-        .where(Consent.subscriber_id == who.id)
-        .order_by(Consent.id),
-        "interests": select(Interest.name, Interest.text, Interest.created_at)
-        .where(Interest.subscriber_id == who.id)
-        .order_by(Interest.id),
-        "mutes": select(Mute.kind, Mute.text, Mute.created_at)
-        .where(Mute.subscriber_id == who.id)
-        .order_by(Mute.kind, Mute.created_at, Mute.text),
-        "votes": select(VoteRow.value, VoteRow.via, VoteRow.at, *paper)
-        .join(Paper, Paper.id == VoteRow.paper_id)
-        .where(VoteRow.subscriber_id == who.id)
-        .order_by(VoteRow.at, VoteRow.paper_id),
-        "editions": select(
-            EditionRow.local_date, EditionItemRow.position, EditionItemRow.reasons, *paper
-        )
-        .join(EditionItemRow, EditionItemRow.edition_id == EditionRow.id)
-        .join(Paper, Paper.id == EditionItemRow.paper_id)
-        .where(EditionRow.subscriber_id == who.id)
-        .order_by(EditionRow.local_date, EditionItemRow.position),
-        "bounces": select(Bounce.at, Bounce.kind, Bounce.status, Bounce.said)
-        .where(Bounce.subscriber_id == who.id)
-        .order_by(Bounce.id),
-        "deliveries": select(
-            Delivery.kind, Delivery.state, Delivery.created_at, Delivery.settled_at
-        )
-        .where(Delivery.subscriber_id == who.id)
-        .order_by(Delivery.id),
-    }
-    rows = {name: session.execute(query).mappings() for name, query in parts.items()}
-    return {"subscriber": _for_json(asdict(who))} | {
-        name: [_for_json(row) for row in found] for name, found in rows.items()
-    }
+def export(session: Session, who: str | int) -> dict[str, Any]:
+    """Everything that is stored of a subscriber, as JSON can hold it. Raises Unknown.
+
+    A part for every table of `EXPORTED`, whole but for what says nothing of a person; of a paper
+    that is named, its names.
+    """
+    view = read_subscriber(session, who) if isinstance(who, int) else find(session, who)
+    parts: dict[str, Any] = {}
+    for name in EXPORTED:
+        table = Base.metadata.tables[name]
+        query = select(*_told_of(table)).where(_theirs(table, view.id)).order_by(*table.primary_key)
+        if "paper_id" in table.columns:
+            query = query.add_columns(Paper.title, Paper.arxiv_id, Paper.doi, Paper.url)
+            query = query.join(Paper, Paper.id == table.c.paper_id)
+        parts[name] = [_for_json(row) for row in session.execute(query).mappings()]
+    (subscriber,) = parts.pop("subscribers")
+    return {"subscriber": subscriber, **parts}
+
+
+def tables_of_subscribers() -> set[str]:
+    """Every table with rows that belong to a subscriber, directly or through what is theirs."""
+    found = {"subscribers"}
+    while True:
+        more = {
+            table.name
+            for table in Base.metadata.tables.values()
+            if {key.column.table.name for key in table.foreign_keys} & found
+        }
+        if more <= found:
+            return found
+        found |= more
+
+
+def _told_of(table: Table) -> list[Column[Any]]:
+    return [
+        column
+        for column in table.columns
+        if column.name not in _OF_OURS and (column.name != "id" or table.name != "subscribers")
+    ]
+
+
+def _theirs(table: Table, subscriber_id: int) -> ColumnElement[bool]:
+    if table.name == "subscribers":
+        return table.c.id == subscriber_id
+    if "subscriber_id" in table.columns:
+        return table.c.subscriber_id == subscriber_id
+    (key,) = table.foreign_keys
+    above = key.column.table
+    return key.parent.in_(select(above.c.id).where(_theirs(above, subscriber_id)))
 
 
 def import_subscribers(

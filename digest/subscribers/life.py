@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import CursorResult, delete, exists, select, update
+from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import address_key, is_suppressed
@@ -21,23 +21,37 @@ from digest.profiles.interests import MOST, set_interest
 from digest.settings import Frequency, SubscriberDefaults
 from digest.store import insert
 from digest.store.deliveries import cancel, queue
-from digest.store.tables import Consent, Delivery, Interest, Subscriber, SubscriberState
+from digest.store.tables import (
+    AddressChange,
+    Bounce,
+    Breaker,
+    Consent,
+    Delivery,
+    Interest,
+    Paper,
+    Signup,
+    Subscriber,
+    SubscriberState,
+    VoteRow,
+)
 from digest.subscribers.subscription import (
     Subscription,
     name_of,
     parse_subscription,
 )
 
+Instead = Literal["pause", "weekly"]
 Asked = Literal["asked", "asked already", "subscribed already", "suppressed"]
 AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended"]
 
 CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
 
 _A_DAY = timedelta(days=1)
+_PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
 _WHEN = ("timezone", "hour", "frequency")
-_SETTINGS = (*_WHEN, "length", "mix", "min_probability")
+_SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,7 @@ class SubscriberView:
     length: int
     mix: float
     min_probability: float | None
+    language: str | None
     created_at: datetime
     confirmed_at: datetime | None
     paused_until: date | None
@@ -67,13 +82,31 @@ class Added:
     subscriber: SubscriberView
 
 
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erased subscriber was known by, for looking whether a trace is left of it.
+
+    `mails` are the Message-IDs, up to the @, of all mail to them.
+    """
+
+    address: str
+    address_key: str
+    mails: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The address in lower case, as it was written and as it is compared."""
+        return tuple({self.address.lower(), self.address_key})
+
+
 def subscribe(
     session: Session, subscription: Subscription, *, secret: bytes, now: datetime
 ) -> Asked:
     """Sign somebody up who may not own the address: one mail asks it, at most once a day.
 
-    Nobody who is subscribed is changed, so that a stranger cannot. The answer is for the log:
-    whoever asked must be told the same in every case.
+    Nobody who ever was subscribed is changed, so that a stranger cannot: what is asked for is of
+    effect for them when they confirm it. The answer is for the log: whoever asked must be told the
+    same in every case.
     """
     if is_suppressed(session, subscription.address, secret):
         return "suppressed"
@@ -82,7 +115,7 @@ def subscribe(
         return "subscribed already"
     if row.confirmed_at is None:
         session.execute(delete(Interest).where(Interest.subscriber_id == row.id))
-    _settle(session, row, subscription, now)
+        _settle(session, row, subscription, now)
     return _ask(session, row, now)
 
 
@@ -111,7 +144,7 @@ def add(
     changed = _settle(session, row, asked, now)
     if confirmed and row.state == "pending":
         _activate(row, now)
-        _note(session, row, "added by operator", CONSENT, now)
+        _note(session, row, "added by operator", CONSENT, now, form="the operator's word")
     elif row.state not in ("active", "paused"):
         _ask(session, row, now)
     outcome: AddedAs = "changed" if changed or row.state != before else "unchanged"
@@ -127,24 +160,68 @@ def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
     if row.state == "left":
         raise BadInput("this address was unsubscribed after that mail; please subscribe again")
     if row.state == "pending":
+        _take_on(session, row, now)
         _activate(row, now)
-        _note(session, row, "confirmed", CONSENT, now)
+        _note(session, row, "confirmed", CONSENT, now, form="the button that the mail leads to")
     return _view(row)
 
 
-def leave(session: Session, who: Claim | int, *, now: datetime, why: str) -> SubscriberView:
-    """Stop all mail at once, what is queued included. Safe to repeat. Raises Unknown."""
+def leave(
+    session: Session, who: Claim | int, *, now: datetime, why: str, goodbye: bool = False
+) -> SubscriberView:
+    """Stop all mail at once, what is queued included. Safe to repeat. Raises Unknown.
+
+    With `goodbye` a last mail says so to one who was subscribed: it may have been a machine that
+    pressed. Nobody else gets it, nor who leaves by their mail program.
+    """
     row = _row(session, who.subscriber_id if isinstance(who, Claim) else who)
     if row.state != "left":
+        subscribed = row.state in ("active", "paused")
         row.state, row.left_at, row.next_due_at, row.paused_until = "left", now, None, None
         _note(session, row, "left", why, now)
         cancel(session, row.id, now)
+        if goodbye and subscribed:
+            queue(session, kind="goodbye", subscriber_id=row.id, now=now)
     return _view(row)
 
 
-def pause(session: Session, address: str, until: date | None, *, now: datetime) -> SubscriberView:
+def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime) -> SubscriberView:
+    """Rather than leave, pause for four weeks, or get one mail a week. Safe to repeat.
+
+    Raises Unknown, and BadInput for one who is neither active nor paused.
+    """
+    row = _row(session, claim.subscriber_id)
+    if row.state not in ("active", "paused"):
+        raise BadInput(f"{row.address} is {row.state}: there is no mail to get less of")
+    if instead == "weekly":
+        return change(session, row.id, {"frequency": "weekly"}, now=now)
+    until = now.astimezone(ZoneInfo(row.timezone)).date() + _PAUSE_INSTEAD
+    return pause(session, row.id, until, now=now)
+
+
+def send_fresh_link(session: Session, claim: Claim, *, now: datetime) -> bool:
+    """Mail a link to their preferences to the subscriber of an old link; whether one was queued.
+
+    Once a day at most, and only to one who is subscribed. Whoever asks must be told the same in
+    every case.
+    """
+    row = session.get(Subscriber, claim.subscriber_id, with_for_update=True)
+    if row is None or row.state not in ("active", "paused"):
+        return False
+    lately = select(Delivery.id).where(
+        Delivery.subscriber_id == row.id,
+        Delivery.kind == "fresh_link",
+        Delivery.created_at > now - _A_DAY,
+    )
+    if session.scalars(lately).first() is not None:
+        return False
+    queue(session, kind="fresh_link", subscriber_id=row.id, now=now)
+    return True
+
+
+def pause(session: Session, who: str | int, until: date | None, *, now: datetime) -> SubscriberView:
     """Hold the mail back, queued mail included, until their local date `until` or for good."""
-    row = _find(session, address)
+    row = _find(session, who)
     if row.state not in ("active", "paused"):
         raise BadInput(f"{row.address} is {row.state}: only an active subscriber can be paused")
     zone = ZoneInfo(row.timezone)
@@ -154,16 +231,28 @@ def pause(session: Session, address: str, until: date | None, *, now: datetime) 
     if until is not None:
         eve = datetime.combine(until, time.min, zone) - timedelta(microseconds=1)
         row.next_due_at = _next_due(row, eve)
+    if session.is_modified(row):
+        # Their pause is no silence.
+        _sign(row, row.next_due_at or now)
     cancel(session, row.id, now)
     return _view(row)
 
 
-def resume(session: Session, address: str, *, now: datetime) -> SubscriberView:
-    """Mail again, from their next hour on, after a pause or a suspension. Safe to repeat."""
-    row = _find(session, address)
+def resume(session: Session, who: str | int, *, secret: bytes, now: datetime) -> SubscriberView:
+    """Mail again, from their next hour on, after a pause or a suspension. Safe to repeat.
+
+    Raises BadInput where the address is on the suppression list, or is not theirs to be mailed.
+    """
+    row = _find(session, who)
+    if is_suppressed(session, row.address, secret):
+        raise BadInput(
+            f"{row.address} is on the suppression list; the operator takes it off: "
+            "digest suppressions remove"
+        )
     if row.state in ("paused", "suspended"):
         row.state, row.paused_until, row.next_due_at = "active", None, _next_due(row, now)
         row.bounce_points = 0
+        _sign(row, now)
     elif row.state != "active":
         raise BadInput(f"{row.address} is {row.state}: only they themselves can subscribe again")
     return _view(row)
@@ -188,22 +277,40 @@ def replan(session: Session, now: datetime) -> int:
 
 
 def change(
-    session: Session, address: str, changes: Mapping[str, object], *, now: datetime
+    session: Session, who: str | int, changes: Mapping[str, object], *, now: datetime
 ) -> SubscriberView:
     """Set what `changes` names of a subscriber's settings; an `interest` is added to theirs."""
-    row = _find(session, address)
+    row = _find(session, who)
     asked = {**_settings_of(row), **changes, "address": row.address}
-    _settle(session, row, parse_subscription(asked, SubscriberDefaults()), now)
+    # Saving what is there already may have been a machine that presses everything.
+    if _settle(session, row, parse_subscription(asked, SubscriberDefaults()), now):
+        _sign(row, now)
     return _view(row)
 
 
-def erase(session: Session, address: str) -> None:
-    """Delete all that is stored of a subscriber. Raises Unknown."""
-    session.execute(delete(Subscriber).where(Subscriber.id == _find(session, address).id))
+def erase(session: Session, who: str | int) -> Erased:
+    """Delete all that is stored of a subscriber, and what others said of them. Raises Unknown.
+
+    What may be left is for `digest.engine.erase`: mails in a folder, and the database's own files.
+    """
+    row = _find(session, who)
+    mails = select(Delivery.message_id).where(Delivery.subscriber_id == row.id)
+    erased = Erased(row.address, row.address_key, tuple(session.scalars(mails)))
+    session.execute(delete(Subscriber).where(Subscriber.id == row.id))
+    key = row.address_key
+    for asked in (AddressChange, Signup):
+        session.execute(delete(asked).where(asked.address_key == key))
+    for table, told in ((Bounce, Bounce.said), (Breaker, Breaker.reason)):
+        names = [func.lower(told).contains(name, autoescape=True) for name in erased.names]
+        session.execute(update(table).where(or_(*names)).values({told: ""}))
+    return erased
 
 
 def expire_pending(session: Session, now: datetime) -> int:
-    """Forget sign-ups that nobody confirmed within a week; one who had left has left again."""
+    """Forget sign-ups that nobody confirmed within a week.
+
+    Who had left has left again, and who was suspended is so again: a stranger may have asked.
+    """
     asked_lately = exists().where(
         Consent.subscriber_id == Subscriber.id,
         Consent.kind == "asked",
@@ -211,8 +318,9 @@ def expire_pending(session: Session, now: datetime) -> int:
     )
     stale = (Subscriber.state == "pending", ~asked_lately)
     back = update(Subscriber).where(*stale, Subscriber.left_at.is_not(None)).values(state="left")
+    again = update(Subscriber).where(*stale, Subscriber.confirmed_at.is_not(None))
     n = 0
-    for statement in (back, delete(Subscriber).where(*stale)):
+    for statement in (back, again.values(state="suspended"), delete(Subscriber).where(*stale)):
         n += cast("CursorResult[Any]", session.execute(statement)).rowcount
     return n
 
@@ -256,7 +364,11 @@ def _row(session: Session, subscriber_id: int) -> Subscriber:
     return row
 
 
-def _find(session: Session, address: str) -> Subscriber:
+def _find(session: Session, who: str | int) -> Subscriber:
+    """By address, however it is spelt, or by number."""
+    if isinstance(who, int):
+        return _row(session, who)
+    address = who
     row = _known(session, address)
     if row is None:
         known: Sequence[str] = session.scalars(select(Subscriber.address)).all()
@@ -268,6 +380,31 @@ def _find(session: Session, address: str) -> Subscriber:
 
 def _known(session: Session, address: str) -> Subscriber | None:
     return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key(address)))
+
+
+def asked_in(signup: Signup) -> Subscription:
+    """The subscription that a stored form asks for; it was checked before it was stored."""
+    return Subscription(**{name: v for name, v in signup.asked.items() if name != "picks"})
+
+
+def _take_on(session: Session, row: Subscriber, now: datetime) -> None:
+    """Give effect to the newest form for their address; its library is read by the next tick."""
+    query = select(Signup).where(Signup.subscriber_id == row.id, Signup.confirmed_at.is_(None))
+    signup = session.scalar(query.with_for_update())
+    if signup is None:
+        return
+    if row.confirmed_at is None:
+        session.execute(delete(Interest).where(Interest.subscriber_id == row.id))
+    _settle(session, row, asked_in(signup), now)
+    kept = select(Paper.id).where(Paper.id.in_(signup.asked["picks"]))
+    # What somebody likes before they ever had a digest says nothing of what is trending: an import.
+    vote = {"subscriber_id": row.id, "value": "up", "via": "import", "at": now}
+    if votes := [vote | {"paper_id": id_} for id_ in session.scalars(kept)]:
+        session.execute(insert(session, VoteRow).on_conflict_do_nothing(), votes)
+    if signup.library is None:
+        session.delete(signup)
+    else:
+        signup.confirmed_at = signup.due_at = now
 
 
 def _settings_of(row: Subscriber) -> dict[str, object]:
@@ -318,7 +455,7 @@ def _ask(session: Session, row: Subscriber, now: datetime) -> Asked:
     )
     if session.scalars(asked).first() is not None:
         return "asked already"
-    _note(session, row, "asked", CONSENT, now)
+    _note(session, row, "asked", CONSENT, now, form="the subscribe form, or the operator's word")
     queue(session, kind="confirmation", subscriber_id=row.id, now=now)
     return "asked"
 
@@ -326,11 +463,25 @@ def _ask(session: Session, row: Subscriber, now: datetime) -> Asked:
 def _activate(row: Subscriber, now: datetime) -> None:
     row.state, row.confirmed_at, row.left_at = "active", now, None
     row.paused_until, row.next_due_at = None, now
+    _sign(row, now)
+
+
+def _sign(row: Subscriber, now: datetime) -> None:
+    """Note that a person did something; see `sunset`."""
+    row.sign_at, row.sunset_at = now, None
 
 
 def _next_due(row: Subscriber, after: datetime) -> datetime:
     return next_due(row.timezone, row.hour, row.frequency, after)
 
 
-def _note(session: Session, row: Subscriber, kind: str, wording: str, now: datetime) -> None:
-    session.add(Consent(subscriber_id=row.id, at=now, kind=kind, wording=wording))
+def _note(
+    session: Session,
+    row: Subscriber,
+    kind: str,
+    wording: str,
+    now: datetime,
+    *,
+    form: str | None = None,
+) -> None:
+    session.add(Consent(subscriber_id=row.id, at=now, kind=kind, wording=wording, form=form))

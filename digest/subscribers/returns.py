@@ -2,8 +2,8 @@
 
 Whose it is, is told by a mark of ours (VERP), or else by the Message-ID of ours that it returns:
 nobody can guess either. An address alone can be written by anybody into a forged bounce. It then
-counts a point at most, and only for somebody who was mailed lately: no stranger can suppress, or
-unsubscribe, anybody. A relay that knows our password is believed.
+counts a point at most, never the last, and only for somebody who was mailed lately: no stranger can
+suppress, suspend or unsubscribe anybody. A relay that knows our password is believed.
 """
 
 import logging
@@ -206,7 +206,7 @@ def _follow(
         return "suppressed"
     if finding.blame in ("address", "mailbox"):
         points = who.bounce_points
-        if bounced_soft(session, who.id, now=now):
+        if bounced_soft(session, who.id, now=now, sure=match.sure):
             return "suspended"
         return "counted" if who.bounce_points > points else "recorded"
     return "recorded"
@@ -237,7 +237,8 @@ def _of_mark(session: Session, mark: Returned) -> _Match | None:
     subscriber_id, delivery_id = mark.id, None
     if mark.kind == "bounce":
         delivery = session.get(Delivery, mark.id)
-        if delivery is None:
+        # A mail to the new address says nothing of the one that is theirs.
+        if delivery is None or delivery.kind == "change_to":
             return None
         subscriber_id, delivery_id = delivery.subscriber_id, delivery.id
     who = session.get(Subscriber, subscriber_id, with_for_update=True)

@@ -7,9 +7,13 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from digest.errors import BadInput
+from digest.languages import checked_language, languages
 from digest.papers.clean import one_line, plain
 from digest.profiles.interests import MOST
 from digest.settings import Address, Frequency, Hour, SubscriberDefaults, TimeZone
+
+# Papers that somebody can pick on the subscribe page.
+MOST_PICKS = 50
 
 _LONGEST_INTEREST = 2000
 _LONGEST_NAME = 60
@@ -21,6 +25,7 @@ _ALLOWED = {
     "length": "a number of papers from 1 to 30",
     "mix": "a number from 0 (only what is trending) to 1 (only what is yours)",
     "min_probability": "a probability from 0 to 1, or none",
+    "language": f"one of {', '.join(languages())}, or none",
 }
 
 
@@ -42,6 +47,7 @@ class Subscription:
     """An address and the settings asked for it; `interest` holds one interest per line.
 
     `min_probability` is the least probability of an up-vote that a paper must have; None is none.
+    Without a `language` their mails are in the operator's.
     """
 
     address: Address
@@ -53,6 +59,9 @@ class Subscription:
     interest: Annotated[str, AfterValidator(_interest)] = ""
     min_probability: Annotated[
         Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_or_none)
+    ] = None
+    language: Annotated[
+        Annotated[str, AfterValidator(checked_language)] | None, BeforeValidator(_or_none)
     ] = None
 
 

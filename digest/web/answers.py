@@ -6,6 +6,7 @@ from hashlib import sha256
 import jinja2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digest.mail.render import templates_folder
 
@@ -13,7 +14,7 @@ from digest.mail.render import templates_folder
 SHUT = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; form-action 'self'; "
-        "frame-ancestors 'none'; base-uri 'none'"
+        "script-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'"
     ),
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -24,12 +25,14 @@ FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class Pages:
-    """The templates of the pages, and the style sheet, under one path prefix."""
+    """The templates of the pages, the style sheet and the script, under one path prefix."""
 
     def __init__(self, base_path: str, postal_address: str) -> None:
         """Load what every page has in common."""
         folder = templates_folder() / "web"
         self._style = (folder / "style.css").read_bytes()
+        self._script = (folder / "live.js").read_bytes()
+        self._joining = (folder / "subscribe.js").read_bytes()
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(folder),
             autoescape=True,
@@ -42,6 +45,8 @@ class Pages:
             base=base_path,
             postal_address=postal_address,
             style_version=sha256(self._style).hexdigest()[:12],
+            script_version=sha256(self._script).hexdigest()[:12],
+            joining_version=sha256(self._joining).hexdigest()[:12],
         )
 
     def show(
@@ -66,12 +71,40 @@ class Pages:
         """The one style sheet; a new one has a new address."""
         return Response(self._style, headers={**SHUT, **FOR_EVER}, media_type="text/css")
 
+    def script(self, _request: Request) -> Response:
+        """The one script: pages work without it."""
+        return Response(self._script, headers={**SHUT, **FOR_EVER}, media_type="text/javascript")
+
+    def joining_script(self, _request: Request) -> Response:
+        """The subscribe page's script: the page works without it."""
+        return Response(self._joining, headers={**SHUT, **FOR_EVER}, media_type="text/javascript")
+
+
+class StrictTransport:
+    """Tells browsers that this host is reached by TLS alone (RFC 6797)."""
+
+    _HEADER = (b"strict-transport-security", b"max-age=31536000")
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand before `app`."""
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+        async def strictly(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], self._HEADER]
+            await send(message)
+
+        await self.app(scope, receive, strictly)
+
 
 def go_to(path: str) -> Response:
     """Send a browser on after a POST, so that a reload does not send the form again."""
     return RedirectResponse(path, 303, {**SHUT, **PRIVATE})
 
 
-def as_json(value: object, status: int) -> Response:
+def as_json(value: object, status: int, *, headers: Mapping[str, str] | None = None) -> Response:
     """A value for a program."""
-    return JSONResponse(value, status, {**SHUT, **PRIVATE})
+    return JSONResponse(value, status, {**SHUT, **PRIVATE, **(headers or {})})

@@ -12,7 +12,10 @@ from email.policy import default
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from digest.cli.mail_preview import preview_app
+from digest.mail.press import version
 from tests.cli.conftest import KEY, PAGE, add_ada, digest, done, live_a_day, stored
 from tests.delivery.servers import Inbox, smtp_server
 
@@ -37,7 +40,7 @@ def test_a_tick_tells_what_it_did_as_an_array(encoded: Path) -> None:
     done("ingest", "page", "page.txt")
     add_ada()
     jobs = done("tick", "--json").json
-    assert [job["job"].split(":")[0] for job in jobs] == ["embed", "editions", "deliver"]
+    assert [job["job"].split(":")[0] for job in jobs] == ["embed", "compose", "deliver"]
     assert {job["error"] for job in jobs} == {""}
 
 
@@ -45,8 +48,8 @@ def test_a_job_that_fails_is_told_with_status_1_and_tried_later(encoded: Path) -
     Path("digest.toml").write_text('[[sources]]\nname = "lost"\npath = "nowhere/*.txt"\n')
     said = digest("tick")
     assert said.status == 1
-    assert said.err.splitlines()[0].startswith("digest: source:lost: ")
-    assert "source:lost: failed, 1 in a row; not before 2" in said.err
+    assert said.err.splitlines()[0].startswith("digest: ingest:lost: ")
+    assert "ingest:lost: failed, 1 in a row; not before 2" in said.err
 
 
 def test_a_preview_writes_the_mail_and_stores_nothing(on_each_database: Path) -> None:
@@ -91,6 +94,51 @@ def test_an_edition_is_built_once_and_shown(on_each_database: Path) -> None:
     assert done("editions", "show", ADA, "--json", "--limit", "2").json == rows[:2]
     dated = done("editions", "show", ADA, "--date", rows[0]["date"]).out
     assert all(row["title"] in dated for row in rows)
+
+
+def test_a_mail_is_printed_as_it_was_sent(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (sent,) = (day / "outbox" / "new").iterdir()
+    shown = done("editions", "show", ADA, "--eml")
+    assert shown.out.split() == sent.read_text(encoding="utf-8").split()
+    assert shown.err == ""
+    monkeypatch.setenv("DIGEST_MAIL_POSTAL_ADDRESS", "Elsewhere 1")
+    other = done("editions", "show", ADA, "--eml")
+    assert "Elsewhere 1" in other.out
+    assert "with other templates or mail settings than today's" in other.err
+
+
+def test_readers_have_a_language(home: Path) -> None:
+    add_ada("--language", "de")
+    assert done("subscribers", "show", ADA, "--json").json[0]["language"] == "de"
+    add_ada("--language", "none")
+    assert done("subscribers", "show", ADA, "--json").json[0]["language"] is None
+    assert (
+        "language: must be one of en, de"
+        in digest("subscribers", "add", ADA, "--language", "xx").error
+    )
+
+
+def test_mails_are_written_to_be_looked_at(empty: Path) -> None:
+    said = done("mail", "preview", "--out", "mails", "--language", "de").out
+    written = sorted(file.name for file in (empty / "mails").iterdir())
+    assert said == f"{len(written)} files are in mails\n"
+    assert {"usual.light.html", "usual.dark.html", "goodbye.txt"} <= set(written)
+    assert 'lang="de"' in (empty / "mails" / "usual.light.html").read_text(encoding="utf-8")
+    refused = digest("mail", "preview", "--out", "mails", "--language", "xx")
+    assert "is no language of Digest: one of en, de" in refused.error
+
+
+def test_the_preview_of_mails_is_for_this_machine_alone_and_tells_of_changes() -> None:
+    client = TestClient(preview_app(), base_url="http://127.0.0.1:8025")
+    page = client.get("/?mail=sunset&language=de&view=dark&width=320").text
+    assert "Lesen Sie Digest noch?" in page
+    assert 'width="320"' in page
+    assert "<h1" in client.get("/mail?mail=sunset&view=no-style").text
+    assert client.get("/mail?mail=sunset&view=text").text.startswith("Still reading?")
+    assert client.get("/mail?mail=nothing").status_code == 404
+    assert client.get("/?language=xx").status_code == 404
+    assert client.get("/version").text == client.get("/version").text == version()
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
 
 
 def test_mails_that_are_due_are_sent_once(on_each_database: Path) -> None:

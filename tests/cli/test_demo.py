@@ -154,6 +154,7 @@ def links(page: str) -> list[str]:
     return [unescape(link) for link in re.findall(r'href="([^"]+)"', page)]
 
 
+@pytest.mark.slow
 def test_the_demos_mails_are_served_and_their_thumbs_work(
     empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,17 +10,19 @@ from tests.cli.conftest import digest, done
 
 # The commands that the issue of the first release promises.
 PROMISED = """
-demo, init, doctor, serve, tick, deliver, why,
+status, evaluate, load-test, backup, restore, demo, init, doctor, serve, worker, tick, deliver, why,
 deliveries list, deliveries uncertain, deliveries settle,
 bounces ingest, bounces list,
 suppressions add, suppressions list, suppressions check, suppressions remove, suppressions import,
 ingest page, ingest source, papers list, papers show, papers search, sources list, sources run,
+sources reread,
 subscribers add, subscribers list, subscribers show, subscribers pause, subscribers resume,
 subscribers remove, subscribers import, subscribers export,
 profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute,
 profiles vote, profiles reset, profiles export, profiles import,
-editions preview, editions build, editions show,
-bench ranking, bench trending, bench scale, bench embed, bench delivery, bench crash
+editions preview, editions build, editions show, mail preview,
+bench ranking, bench trending, bench summaries, bench scale, bench embed, bench delivery,
+bench crash, bench ingest, bench web, bench cluster, replay
 """
 COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(",")]
 
@@ -28,7 +30,7 @@ COMMANDS = [command.strip() for command in PROMISED.replace("\n", " ").split(","
 def test_no_command_is_missing_and_none_is_untested() -> None:
     found = set()
     for noun in _NOUNS:
-        command = typer.main.get_command(import_module(f"digest.cli.{noun}").app)
+        command = typer.main.get_command(import_module(f"digest.cli.{noun.replace('-', '_')}").app)
         found |= {f"{noun} {verb}" for verb in getattr(command, "commands", {})} or {noun}
     assert found == set(COMMANDS)
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import PAGE, digest, done, stored
+from tests.sources.other_pages import post, posts
 
 HOSTILE = "[red]Alert[/red] \x1b[31mat \x07night\x1b[0m [link=http://x.example]here[/link]"
 
@@ -44,6 +45,8 @@ def test_a_paper_is_shown_by_its_number_or_title_with_its_listings(day: Path) ->
     shown = done("papers", "show", first["id"]).out
     assert shown.startswith(f"{first['title']}\n")
     assert first["abstract"][:200] in shown
+    assert paper["summary"]
+    assert f"\n\n{paper['summary']}\n\n" in shown
 
 
 def test_a_search_finds_the_paper_that_says_so(day: Path) -> None:
@@ -101,7 +104,10 @@ def test_sources_are_listed_with_how_their_last_run_went(source: Path) -> None:
 def test_a_source_that_does_not_answer_stops_no_other(source: Path) -> None:
     said = digest("sources", "run", "--json")
     assert said.status == 1
-    assert [report["source"] for report in said.json] == ["saved"]
+    assert [(report["source"], report["verdict"]) for report in said.json] == [
+        ("saved", "fresh"),
+        ("lost", "unreachable"),
+    ]
     assert said.err.startswith("digest: lost: ")
     assert said.err.count("\n") == 1
 
@@ -118,3 +124,18 @@ def test_a_sources_bad_page_is_refused_and_its_good_one_is_stored(source: Path) 
 def test_no_source_is_said_with_what_to_do(home: Path) -> None:
     assert done("sources", "list").err.startswith("No source is set: add a [[sources]] table")
     assert done("sources", "list", "--json").json == []
+
+
+def test_a_paper_tells_its_language_what_became_of_it_and_its_other_papers(home: Path) -> None:
+    text = "We count the bees of a hive from what a broken microphone still hears."
+    for n, (title, version) in enumerate([("Bees That Count", 1), ("Bees That Count", 2)]):
+        rows = [post(1, title, abstract=text, version=str(version))]
+        Path(f"{n}.json").write_bytes(posts(*rows, post(2, "Bees Again", abstract=text)))
+        done("ingest", "page", f"{n}.json")
+    (paper,) = done("papers", "show", "Bees That Count", "--json").json
+    assert (paper["language"], paper["version"]) == ("en", 2)
+    assert [one["detail"] for one in paper["news"]] == ["version 2"]
+    assert [(one["title"], one["kind"]) for one in paper["copies"]] == [("Bees Again", "near")]
+    shown = done("papers", "show", "Bees That Count").out
+    assert "What became of it" in shown
+    assert "Other papers of this work" in shown

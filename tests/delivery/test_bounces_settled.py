@@ -160,7 +160,7 @@ def test_resuming_forgets_the_points(sessions: Sessions, delivery: int) -> None:
     for day in range(POINTS_SUSPEND):
         came(sessions, dsn(*FULL, to=marked(delivery), notice=f"failed: {day}"), NOON + day * A_DAY)
     with sessions() as session:
-        subscribers.resume(session, ADA, now=NOON + 9 * A_DAY)
+        subscribers.resume(session, ADA, secret=SECRET, now=NOON + 9 * A_DAY)
     assert (ada(sessions).state, ada(sessions).bounce_points) == ("active", 0)
 
 
@@ -239,6 +239,19 @@ def test_a_forged_bounce_counts_a_point_at_most_and_never_suppresses(
     assert (ada(sessions).state, ada(sessions).bounce_points) == ("active", 1)
     assert not suppressed(sessions)
     assert rows(sessions)[0].delivery_id is None
+
+
+def test_forged_bounces_day_after_day_suspend_nobody_but_do_count(
+    sessions: Sessions, delivery: int
+) -> None:
+    done = [
+        forged(sessions, NOON + day * A_DAY, text=f"failed on day {day}").done
+        for day in range(POINTS_SUSPEND + 2)
+    ]
+    assert done == ["counted"] * (POINTS_SUSPEND - 1) + ["recorded"] * 3
+    assert ada(sessions).state == "active"
+    ours = dsn(*FULL, to=marked(delivery), notice="failed: with our mark")
+    assert came(sessions, ours, NOON + 8 * A_DAY).done == "suspended"
 
 
 def test_a_forged_complaint_or_wish_unsubscribes_nobody(sessions: Sessions, delivery: int) -> None:

@@ -16,19 +16,21 @@ from digest.delivery.letters import (
     LINKS_LIVE,
     Postage,
     compose_letter,
+    mail_as_sent,
+    note_press,
     read_letters,
     sign_letter,
 )
 from digest.delivery.returns import Returned, read_mark
 from digest.delivery.transport import Smtp
 from digest.engine.app import App
-from digest.errors import BadInput
+from digest.errors import BadInput, Unknown
 from digest.links import Links
 from digest.mail import Signer, WireMessage
 from digest.settings import MailSettings
 from digest.store import Sessions, open_database
 from digest.store.deliveries import queue
-from digest.store.tables import Delivery, EditionRow, Paper, Subscriber
+from digest.store.tables import Delivery, EditionRow, MailKind, Paper, Press, Subscriber
 from tests.delivery.servers import HOST, smtp_server
 from tests.mail.dkim_keys import SIGNER, verified
 from tests.web.conftest import SECRET, client_of, wire
@@ -182,7 +184,7 @@ def test_a_confirmation_is_no_bulk_mail_and_its_link_lives_a_week(app: App) -> N
 
 def test_the_links_of_an_edition_say_whose_and_which_and_live_for_a_season(app: App) -> None:
     found = links_in(compose(app, 1))
-    assert set(found) == {"edition", "vote", "unsubscribe"}
+    assert set(found) == {"edition", "vote", "unsubscribe", "preferences"}
     for token in found["vote"]:
         claim = app.links.read(token, "vote", NOON)
         assert (claim.subscriber_id, claim.edition_id, claim.paper_id) == (1, 1, 1)
@@ -197,11 +199,14 @@ def test_every_link_opens_its_page(app: App) -> None:
         "edition": "On graphs",
         "vote": "On graphs",
         "unsubscribe": "ann@example.org",
+        "preferences": "ann@example.org",
         "confirm": "bob@example.org",
     }
     for delivery_id in (1, 2):
-        for page, tokens in links_in(compose(app, delivery_id)).items():
-            for token in tokens:
+        found = links_in(compose(app, delivery_id))
+        assert set(found) - {"preferences"} <= set(expected)
+        for page in expected.keys() & found.keys():
+            for token in found[page]:
                 answer = client.get(f"/{page}/{token}")
                 assert answer.status_code == 200
                 assert expected[page] in answer.text or page in ("unsubscribe", "confirm")
@@ -290,3 +295,87 @@ def test_a_rotated_key_signs_anew_and_old_mails_still_hold(app: App) -> None:
     old = links_in(compose(app, 1))["edition"][0]
     rotated = Links(BASE, [b"another secret, as long", b"a secret of enough bytes"])
     assert rotated.read(old, "edition", NOON + timedelta(days=1)).edition_id == 1
+
+
+OTHER_KINDS: tuple[MailKind, ...] = ("fresh_link", "sunset", "goodbye")
+
+
+@pytest.fixture
+def others(app: App) -> dict[MailKind, int]:
+    """A mail of each other kind to Ann, who reads German, by kind."""
+    with app.sessions() as session:
+        session.execute(update(Subscriber).values(language="de"))
+        queued = {
+            kind: queue(session, kind=kind, subscriber_id=1, now=NOON) for kind in OTHER_KINDS
+        }
+    return {kind: id_ for kind, id_ in queued.items() if id_}
+
+
+def test_the_other_mails_lead_where_they_say_in_their_reader_s_language(
+    app: App, others: dict[MailKind, int]
+) -> None:
+    made = {kind: compose(app, id_) for kind, id_ in others.items()}
+    said = {kind: parsed(message)["Subject"] for kind, message in made.items()}
+    assert said == {
+        "fresh_link": "Ihre neuen Links zu Digest",
+        "sunset": "Lesen Sie Digest noch?",
+        "goodbye": "Sie haben Digest abbestellt",
+    }
+    fresh = links_in(made["fresh_link"])
+    assert app.links.read(fresh["edition"][0], "edition", NOON).edition_id == 1
+    assert app.links.read(fresh["preferences"][0], "preferences", NOON).subscriber_id == 1
+    assert set(links_in(made["sunset"])) == {"preferences", "unsubscribe"}
+    assert links_in(made["goodbye"]) == {}
+
+
+def test_a_fresh_link_without_an_edition_leads_to_the_preferences(app: App) -> None:
+    with app.sessions() as session:
+        id_ = queue(session, kind="fresh_link", subscriber_id=2, now=NOON)
+    assert id_ is not None
+    assert set(links_in(compose(app, id_))) == {"preferences"}
+
+
+def test_only_what_nobody_asked_for_is_bulk_mail(app: App, others: dict[MailKind, int]) -> None:
+    bulk = {kind for kind, id_ in others.items() if parsed(compose(app, id_))["List-Unsubscribe"]}
+    assert bulk == {"sunset"}
+
+
+def test_a_mail_of_which_nothing_is_known_is_refused(app: App) -> None:
+    with app.sessions() as session:
+        id_ = queue(session, kind="change_to", subscriber_id=1, now=NOON)
+    assert id_ is not None
+    with pytest.raises(BadInput, match="asked no more"):
+        compose(app, id_)
+
+
+def test_the_operator_s_language_is_for_those_who_have_chosen_none(app: App) -> None:
+    german = SETTINGS.model_copy(update={"language": "de"})
+    assert "Bitte bestätigen" in parsed(compose(app, 2, german))["Subject"]
+    with app.sessions() as session:
+        session.execute(update(EditionRow).values(language="en"))
+        session.execute(update(Subscriber).values(language="en"))
+    assert "Please confirm" in parsed(compose(app, 2, german))["Subject"]
+    body = parsed(compose(app, 1, german)).get_body(("plain",))
+    assert body is not None
+    assert "for you from" in body.get_content()
+
+
+def test_a_mail_is_shown_as_it_was_sent_and_whether_it_looked_the_same(app: App) -> None:
+    postage = Postage(app.links, SETTINGS, SECRET, SIGNER)
+    sent = compose(app, 1, signer=SIGNER)
+    with app.sessions() as session:
+        note_press(session, postage, NOON)
+        note_press(session, postage, NOON + timedelta(hours=1))
+        assert len(session.scalars(select(Press)).all()) == 1
+        session.execute(update(Delivery).values(state="sent", settled_at=NOON))
+    with app.sessions.reading() as session:
+        assert mail_as_sent(session, 1, postage) == (sent, None)
+        other = replace(postage, settings=SETTINGS.model_copy(update={"postal_address": "X"}))
+        assert mail_as_sent(session, 1, other)[1] == NOON
+    with app.sessions() as session:
+        note_press(session, other, NOON + timedelta(days=1))
+    with app.sessions.reading() as session:
+        assert mail_as_sent(session, 1, other)[1] == NOON
+        assert mail_as_sent(session, 1, postage)[1] is None
+        with pytest.raises(Unknown, match="no mail of this edition"):
+            mail_as_sent(session, 404, postage)

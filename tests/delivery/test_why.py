@@ -11,6 +11,7 @@ from digest.store import Sessions, open_database
 from digest.store.deliveries import queue
 from digest.store.tables import (
     Attempt,
+    Bounce,
     Consent,
     Delivery,
     EditionRow,
@@ -259,6 +260,28 @@ def test_a_confirmation_of_the_day_and_the_consent_are_told(sessions: Sessions) 
 
     found = account(sessions, both(reader(state="pending", confirmed_at=None), prepare))
     assert [event.what for event in found.events] == ["consent: asked", "confirmation mail queued"]
+
+
+def test_what_came_back_is_told_on_the_day_it_came_and_on_that_of_its_mail(
+    sessions: Sessions,
+) -> None:
+    with sessions() as session:
+        add_subscriber(session, "ann@example.org")
+        mail("sent", "250 ok")(session)
+        late = NOON + timedelta(days=1)
+        session.add(
+            Bounce(
+                sha256="x", subscriber_id=1, delivery_id=1, at=late, kind="soft",
+                status="4.2.2", said="mailbox full",
+            )
+        )  # fmt: skip
+    told = "mail came back (soft): 4.2.2 mailbox full"
+    with sessions.reading() as session:
+        days = {
+            day: [event.what for event in why(session, 1, day, secret=SECRET, now=NOON).events]
+            for day in (YESTERDAY, TODAY, TOMORROW)
+        }
+    assert [day for day, events in days.items() if told in events] == [TODAY, TOMORROW]
 
 
 def test_a_day_is_the_readers_own(sessions: Sessions) -> None:

@@ -12,7 +12,15 @@ from digest.editions import BuildReport, due_subscribers, preview
 from digest.editions.build import FIRST_WINDOW, STORED_AT_ONCE
 from digest.profiles.interests import set_interest
 from digest.store import Sessions
-from digest.store.tables import Delivery, EditionItemRow, EditionRow, Paper, Subscriber
+from digest.store.tables import (
+    Delivery,
+    EditionItemRow,
+    EditionRow,
+    Paper,
+    SourceDayRow,
+    Subscriber,
+    Verdict,
+)
 from tests.editions.world import (
     DAY,
     ENCODER,
@@ -198,6 +206,25 @@ class TestNothingNew:
         assert build(sessions, reader, MONDAY).built == 1
         assert build(sessions, reader, MONDAY + DAY).empty == 1
         assert edition(sessions, reader).note == "Nothing new has come in since your last digest."
+
+    def test_a_short_one_says_which_sources_brought_little(self, sessions: Sessions) -> None:
+        reader = add_reader(sessions)
+        verdicts: dict[str, Verdict] = {
+            "arxiv": "quiet", "feeds": "unreachable", "hf": "fresh", "old": "unreadable",
+        }  # fmt: skip
+        with sessions() as session:
+            for name, verdict in verdicts.items():
+                day = MONDAY.date() - DAY * (9 if name == "old" else 0)
+                row = {"detail": "a weekend", "n_listings": 0, "verdict": verdict}
+                session.add(SourceDayRow(source=name, day=day, **row))
+        said = "arxiv was quiet (a weekend); feeds could not be reached."
+        assert build(sessions, reader, MONDAY).empty == 1
+        none = f"No papers have come in yet. Of our sources, {said}"
+        assert edition(sessions, reader).note == none
+        add_papers(sessions, TOPICS, MONDAY + timedelta(hours=2))
+        assert build(sessions, reader, MONDAY + DAY).built == 1
+        note = edition(sessions, reader, MONDAY + DAY).note
+        assert note.endswith(f"Of our sources, {said}")
 
     def test_an_empty_edition_gives_way_when_papers_come_before_the_hour(
         self, sessions: Sessions

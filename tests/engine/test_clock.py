@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import socket
@@ -6,11 +7,13 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Event, Thread
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
-from digest.engine.clock import serve
+from digest.engine.clock import config_of, serve
 from digest.errors import BadSettings
 from digest.settings import WebSettings
 from digest.web import create_web
@@ -116,3 +119,40 @@ def test_a_host_that_is_not_ours_is_said_too(served: Installation) -> None:
     listen_on(served, "192.0.2.1", 8000)
     with pytest.raises(BadSettings, match=r"cannot listen on 192\.0\.2\.1 port 8000"):
         serve(served.app, create_web(served.app))
+
+
+def visitor_as_seen(settings: WebSettings, headers: dict[str, str]) -> str:
+    """Who the visitor is to our pages, when a connection from this machine says so."""
+    seen: list[str] = []
+
+    async def page(scope: Scope, _receive: Receive, send: Send) -> None:
+        seen.append(f"{scope['scheme']} {scope['client'][0]}")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    with socket.create_server((HOST, 0)) as listener:
+        config = config_of(settings, page)
+        config.lifespan = "off"
+        server = uvicorn.Server(config)
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = f"http://{HOST}:{listener.getsockname()[1]}/"
+        with urlopen(Request(url, headers=headers), timeout=10):
+            pass
+        server.should_exit = True
+        thread.join()
+    return seen[0]
+
+
+def test_forwarded_headers_count_from_configured_proxies_alone() -> None:
+    told = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    assert visitor_as_seen(WebSettings(), told) == "http 127.0.0.1"
+    assert visitor_as_seen(WebSettings(proxies=("10.0.0.0/8",)), told) == "http 127.0.0.1"
+    assert visitor_as_seen(WebSettings(proxies=("127.0.0.0/8",)), told) == "https 192.0.2.7"
+
+
+def test_there_is_no_access_log_for_paths_carry_tokens() -> None:
+    log = logging.getLogger("uvicorn.access")
+    log.propagate = True
+    config_of(WebSettings(), lambda _scope: None)
+    assert log.propagate is False

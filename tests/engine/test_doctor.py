@@ -2,18 +2,24 @@ import asyncio
 import os
 import socket
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sqlalchemy import update
 
 from digest.delivery.breaker import pause
+from digest.engine import doctor
+from digest.engine.dns import FileRecords
 from digest.engine.doctor import Finding, checkup
 from digest.papers.encoder import Encoder
 from digest.settings import Settings
+from digest.store.deliveries import queue
+from digest.store.tables import Subscriber
 from tests.delivery.servers import smtp_server
 from tests.engine.world import SEVEN, Clock, installed, page, settings_of
 from tests.worlds import WordEncoder
@@ -41,7 +47,7 @@ def found(
 ) -> dict[str, Finding]:
     """The findings by part; of several of one part the last, faults first."""
     findings = list(checkup(settings, now=now, encoder=encoder or WordEncoder()))
-    ill_last = sorted(findings, key=lambda finding: finding.health != "ok")
+    ill_last = sorted(findings, key=lambda one: ("ok", "warning", "fault").index(one.health))
     return {finding.part: finding for finding in ill_last}
 
 
@@ -57,9 +63,10 @@ def good(tmp_path: Path, sqlite_url: str) -> Settings:
 
 
 def test_a_good_installation_has_no_findings(tmp_path: Path, database_url: str) -> None:
-    findings = found(settings_of(tmp_path, database_url))
+    findings = found(settings_of(tmp_path, database_url), now=datetime.now(UTC))
+    findings.setdefault("disk", Finding("disk", "ok", "a server's own"))
     assert {part: finding.health for part, finding in findings.items()} == dict.fromkeys(
-        ("settings", "database", "encoder", "mail", "sources", "clock"), "ok"
+        ("settings", "database", "encoder", "mail", "queue", "disk", "sources", "clock"), "ok"
     )
 
 
@@ -204,3 +211,39 @@ def test_a_file_that_is_no_database_is_a_fault(good: Settings, tmp_path: Path) -
     (tmp_path / "notes.db").write_bytes(os.urandom(4096))
     state, said = health(changed(good, database=f"sqlite:///{tmp_path / 'notes.db'}"), "database")
     assert (state, "not a database" in said) == ("fault", True)
+
+
+def test_work_that_waits_too_long_is_told(tmp_path: Path, sqlite_url: str) -> None:
+    with installed(tmp_path, sqlite_url) as world:
+        world.subscribe()
+        world.subscribe("bob@example.org", confirmed=False)
+        settings = world.app.settings
+        with world.app.sessions() as session:
+            queue(session, kind="goodbye", subscriber_id=1, now=SEVEN)
+        assert health(settings, "queue")[0] == "ok"
+        late = SEVEN + timedelta(hours=2)
+        state, said = health(settings, "queue", now=late)
+        assert (state, "subscribers wait for an edition" in said) == ("fault", True)
+        with world.app.sessions() as session:
+            session.execute(update(Subscriber).values(next_due_at=late))
+        state, said = health(settings, "queue", now=late)
+        assert (state, said) == ("warning", "1 mails wait, the oldest since 2026-03-02 07:00 UTC")
+
+
+@pytest.mark.parametrize(
+    ("free", "state"), [(5_000_000_000, "ok"), (500_000_000, "warning"), (50_000_000, "fault")]
+)
+def test_a_disk_without_room_is_told(
+    good: Settings, free: int, state: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    assert health(good, "disk")[0] == state
+
+
+def test_records_that_the_dns_does_not_have_are_told(good: Settings, tmp_path: Path) -> None:
+    (tmp_path / "zone").write_text('_dmarc.example.org. TXT "v=DMARC1; p=reject"')
+    findings = checkup(
+        good, now=SEVEN, encoder=WordEncoder(), records=FileRecords(tmp_path / "zone")
+    )
+    by_part = {finding.part: finding.health for finding in findings}
+    assert (by_part["dmarc"], by_part["spf"]) == ("ok", "warning")

@@ -4,9 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
+import pytest
 from sqlalchemy import delete, update
 
 from digest.delivery.breaker import FIRST_PAUSE, pause
+from digest.engine import jobs, perform
 from digest.engine.jobs import (
     FIRST_RETRY,
     LEASE,
@@ -19,12 +21,14 @@ from digest.engine.jobs import (
     hold_back,
     take,
 )
+from digest.papers.collect import ingest_bytes
 from digest.store.deliveries import queue
 from digest.store.tables import Consent, Subscriber
-from tests.engine.world import SEVEN, Installation
+from tests.engine.world import DAY, SEVEN, Clock, Installation, page
 
-JOB = Job("embed", "embed")
-SOURCE = Job("source", "source:daily", name="daily")
+JOB = Job("embed", "embed:papers:0", (1,), "papers")
+SOURCE = Job("ingest", "ingest:daily", name="daily")
+DELIVER = Job("deliver", "deliver:0")
 
 
 def due_at(world: Installation, *, later: timedelta = timedelta(0), done: set[Job]) -> list[Job]:
@@ -35,6 +39,12 @@ def due_at(world: Installation, *, later: timedelta = timedelta(0), done: set[Jo
 def all_stations(world: Installation) -> int:
     """Something to do at every station; the reader."""
     reader = world.subscribe(interest="graphs")
+    ingest_bytes(
+        world.app.sessions,
+        "daily",
+        page(SEVEN.date(), {"Graphs": "We study them."}),
+        at=SEVEN - DAY,
+    )
     with world.app.sessions() as session:
         queue(session, kind="confirmation", subscriber_id=reader, now=SEVEN)
     return reader
@@ -45,26 +55,27 @@ def taken(world: Installation, job: Job, *, owner: str, later: timedelta = timed
         return take(session, job, SEVEN + later, owner=owner)
 
 
-def test_what_is_due_is_told_station_after_station(world: Installation) -> None:
+def test_what_is_due_is_told_station_after_station_and_sending_waits_for_none(
+    world: Installation,
+) -> None:
     reader = all_stations(world)
     done: set[Job] = set()
     stations = []
-    while jobs := due_at(world, done=done):
-        stations.append(jobs)
-        done |= set(jobs)
+    while (found := due_at(world, done=done)) != [DELIVER]:
+        stations.append(found)
+        done |= set(found) - {DELIVER}
     assert stations == [
-        [SOURCE],
-        [Job("embed", "embed")],
-        [Job("editions", "editions:0", (reader,))],
-        [Job("deliver", "deliver")],
+        [SOURCE, DELIVER],
+        [JOB, Job("embed", "embed:interests:0", (1,), "interests"), DELIVER],
+        [Job("compose", "compose:0", (reader,)), DELIVER],
     ]
 
 
 def test_a_station_waits_for_one_that_another_process_is_at(world: Installation) -> None:
     all_stations(world)
     assert taken(world, SOURCE, owner="other")
-    assert due_at(world, done=set()) == []
-    assert due_at(world, later=LEASE, done=set()) == [SOURCE]
+    assert due_at(world, done=set()) == [DELIVER]
+    assert due_at(world, later=LEASE, done=set()) == [SOURCE, DELIVER]
 
 
 def test_a_job_that_is_held_back_keeps_nobody_waiting(world: Installation) -> None:
@@ -72,17 +83,81 @@ def test_a_job_that_is_held_back_keeps_nobody_waiting(world: Installation) -> No
     assert taken(world, SOURCE, owner="me")
     with world.app.sessions() as session:
         assert hold_back(session, SOURCE, SEVEN, owner="me") == SEVEN + FIRST_RETRY
-    assert due_at(world, done=set()) == [JOB]
-    assert due_at(world, later=FIRST_RETRY, done=set()) == [SOURCE]
+    assert due_at(world, done=set())[0] == JOB
+    assert due_at(world, later=FIRST_RETRY, done=set()) == [SOURCE, DELIVER]
+
+
+def test_new_interests_keep_nobody_waiting_while_others_are_at_them(world: Installation) -> None:
+    all_stations(world)
+    mine, theirs = due_at(world, done={SOURCE})[:2]
+    assert (mine, theirs.name) == (JOB, "interests")
+    assert taken(world, theirs, owner="other")
+    assert due_at(world, done={SOURCE}) == [JOB, DELIVER]
+    assert [job.kind for job in due_at(world, done={SOURCE, JOB})] == ["compose", "deliver"]
+
+
+def test_a_range_that_others_are_at_is_not_asked_for_again(
+    world: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "AT_ONCE", 2)
+    monkeypatch.setattr(jobs, "SHARD", 1)
+    numbers = [world.subscribe(f"r{n}@example.org") for n in range(4)]
+    first, second = due_at(world, done={SOURCE})
+    assert [first.ids, second.ids] == [(numbers[0],), (numbers[1],)]
+    assert taken(world, first, owner="other")
+    assert [job.ids for job in due_at(world, done={SOURCE})] == [(numbers[1],)]
+    assert taken(world, second, owner="other")
+    assert due_at(world, done={SOURCE}) == []
+    with world.app.sessions() as session:
+        give_back(session, first, owner="other")
+        session.execute(
+            update(Subscriber).values(next_due_at=SEVEN + DAY).where(Subscriber.id == 1)
+        )
+    assert [job.ids for job in due_at(world, done={SOURCE})] == [(numbers[2],)]
+
+
+def test_many_mails_have_as_many_lanes_as_the_engine_can_have(
+    world: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "LANE", 2)
+    for n in range(7):
+        reader = world.subscribe(f"r{n}@example.org")
+        with world.app.sessions() as session:
+            queue(session, kind="confirmation", subscriber_id=reader, now=SEVEN)
+            session.execute(update(Subscriber).values(next_due_at=None))
+    for lanes, keys in ((1, 1), (3, 3), (64, 4)):
+        monkeypatch.setattr(world.app.engine, "lanes", lanes)
+        found = [job.key for job in due_at(world, done={SOURCE})]
+        assert found == [f"deliver:{n}" for n in range(keys)]
+
+
+def test_what_is_past_its_time_is_a_job_and_forgotten(world: Installation) -> None:
+    world.subscribe()
+    world.publish("graph networks")
+    world.tick()
+    year = timedelta(days=366)
+    assert Job("housekeeping", "housekeeping") not in due_at(world, done={SOURCE})
+    assert Job("housekeeping", "housekeeping") in due_at(world, later=year, done={SOURCE})
+    before = {table: len(rows) for table, rows in world.rows().items()}
+    job = Job("housekeeping", "housekeeping")
+    said = perform(world.app, job, Clock(SEVEN + year))
+    asked = "1 asked whether they still read, 0 paused"
+    assert said == f"1 editions forgotten, 1 pages forgotten, {asked}"
+    after = {table: len(rows) for table, rows in world.rows().items()}
+    gone = {table for table in before if after[table] < before[table]}
+    # The mail that is gone has made room for the one that asks.
+    assert gone == {"editions", "edition_items", "attempts", "pages", "listings"}
+    assert perform(world.app, job, Clock(SEVEN + year)) == "none"
 
 
 def test_while_sending_is_paused_no_mail_is_due(world: Installation) -> None:
     all_stations(world)
-    stations_before = {SOURCE, JOB, Job("editions", "editions:0", (1,))}
+    waiting = due_at(world, done={SOURCE})
+    stations_before = {SOURCE, *waiting, Job("compose", "compose:0", (1,))} - {DELIVER}
     with world.app.sessions() as session:
         pause(session, "wrong password", SEVEN)
     assert due_at(world, done=stations_before) == []
-    assert due_at(world, later=FIRST_PAUSE, done=stations_before) == [Job("deliver", "deliver")]
+    assert due_at(world, later=FIRST_PAUSE, done=stations_before) == [DELIVER]
 
 
 def test_a_job_takes_rows_of_one_range_so_that_ranges_have_one_key(world: Installation) -> None:
@@ -94,9 +169,9 @@ def test_a_job_takes_rows_of_one_range_so_that_ranges_have_one_key(world: Instal
         for n, new in reversed(list(enumerate(numbers, 1))):
             session.execute(update(Subscriber).where(Subscriber.id == n).values(id=new))
     assert due_at(world, done={SOURCE}) == [
-        Job("editions", "editions:0", (1, SHARD - 1)),
-        Job("editions", "editions:1", (SHARD,)),
-        Job("editions", "editions:2", (2 * SHARD + 1,)),
+        Job("compose", "compose:0", (1, SHARD - 1)),
+        Job("compose", "compose:1", (SHARD,)),
+        Job("compose", "compose:2", (2 * SHARD + 1,)),
     ]
 
 

@@ -17,7 +17,7 @@ from digest.editions import edition_of
 from digest.engine import Job, JobReport, perform, tick
 from digest.engine.jobs import FIRST_RETRY, LEASE, take
 from digest.errors import Unknown
-from digest.settings import BounceSettings
+from digest.settings import BounceSettings, SummarySettings
 from digest.store.tables import Delivery
 from tests.delivery.returned import dsn
 from tests.engine.world import DAY, SEVEN, Installation, installed, results
@@ -38,10 +38,11 @@ def test_one_tick_brings_a_page_to_the_reader(world: Installation) -> None:
     world.publish("graph networks", "protein folding")
     report = world.tick()
     assert results(report) == {
-        "source:daily": "fresh: 2 listings, 2 new papers",
-        "embed": "3 embedded",
-        "editions:0": "1 built, 0 empty, 0 skipped",
-        "deliver": "1 sent",
+        "ingest:daily": "fresh: 2 listings, 2 new papers",
+        "embed:papers:0": "2 embedded",
+        "embed:interests:0": "1 embedded",
+        "compose:0": "1 built, 0 empty, 0 skipped",
+        "deliver:0": "1 sent",
     }
     assert (report.failed, report.held, world.leases()) == ((), (), [])
     assert world.mails() == [("edition", "sent")]
@@ -88,17 +89,17 @@ def test_an_unreachable_source_is_tried_again_later_and_editions_go_on(
     away = world.pages.rename(world.pages.with_name("away"))
     world.clock.now = SEVEN + DAY
     report = world.tick()
-    assert [job.job.key for job in report.failed] == ["source:daily"]
+    assert [job.job.key for job in report.failed] == ["ingest:daily"]
     assert "is not there" in report.failed[0].error
-    assert "editions:0" in results(report)
-    assert report.held == (("source:daily", world.clock.now + FIRST_RETRY, 1),)
+    assert "compose:0" in results(report)
+    assert report.held == (("ingest:daily", world.clock.now + FIRST_RETRY, 1),)
     world.clock.now += FIRST_RETRY - timedelta(seconds=1)
     assert world.tick().done == ()
     away.rename(world.pages)
     world.publish("protein folding")
     world.clock.now += timedelta(seconds=1)
     report = world.tick()
-    assert results(report)["source:daily"] == "fresh: 1 listings, 1 new papers"
+    assert results(report)["ingest:daily"] == "fresh: 1 listings, 1 new papers"
     assert (report.failed, world.leases()) == ((), [])
 
 
@@ -113,12 +114,12 @@ def test_an_unexpected_error_is_told_and_held_back_and_stops_nobody(
         world.publish("fish bones")
         report = world.tick()
         assert {job.job.key: job.error for job in report.failed} == {
-            "embed": "RuntimeError: fish bones"
+            "embed:papers:0": "RuntimeError: fish bones"
         }
-        assert results(report)["editions:0"] == "0 built, 1 empty, 0 skipped"
-        assert report.held == (("embed", world.clock.now + FIRST_RETRY, 1),)
+        assert results(report)["compose:0"] == "0 built, 1 empty, 0 skipped"
+        assert report.held == (("embed:papers:0", world.clock.now + FIRST_RETRY, 1),)
         world.clock.now += FIRST_RETRY
-        assert results(world.tick()) == {"embed": "RuntimeError: fish bones"}
+        assert results(world.tick()) == {"embed:papers:0": "RuntimeError: fish bones"}
 
 
 def test_a_bad_page_is_told_of_and_the_others_are_taken(world: Installation) -> None:
@@ -126,16 +127,16 @@ def test_a_bad_page_is_told_of_and_the_others_are_taken(world: Installation) -> 
     world.publish("graph networks")
     (world.pages / "0-broken.json").write_bytes(b'[{"paper": {"title": 1}}]')
     report = world.tick()
-    assert results(report)["source:daily"] == "partial: 1 listings, 1 new papers"
+    assert results(report)["ingest:daily"] == "partial: 1 listings, 1 new papers"
     assert world.mails() == [("edition", "sent")]
 
 
 def test_a_job_that_others_are_at_is_left_to_them(world: Installation) -> None:
     world.subscribe()
     with world.app.sessions() as session:
-        take(session, Job("source", "source:daily", name="daily"), SEVEN, owner="other")
+        take(session, Job("ingest", "ingest:daily", name="daily"), SEVEN, owner="other")
     report = world.tick()
-    assert (report.done, report.held) == ((), (("source:daily", SEVEN + LEASE, 0),))
+    assert (report.done, report.held) == ((), (("ingest:daily", SEVEN + LEASE, 0),))
 
 
 def test_a_pause_ends_and_what_a_crash_left_is_settled(world: Installation) -> None:
@@ -163,7 +164,7 @@ def test_stop_lets_nothing_more_begin(one_world: Installation) -> None:
         heard.append(report.job.key)
 
     report = tick(one_world.app, one_world.clock, stop=lambda: bool(heard), told=told)
-    assert heard == ["source:daily"] == [job.job.key for job in report.done]
+    assert heard == ["ingest:daily"] == [job.job.key for job in report.done]
 
 
 def test_a_job_ends_between_two_mails_before_its_lease_does(one_world: Installation) -> None:
@@ -183,7 +184,7 @@ def test_a_job_ends_between_two_mails_before_its_lease_does(one_world: Installat
 
 def test_a_source_that_the_settings_no_longer_name_is_refused(one_world: Installation) -> None:
     with pytest.raises(Unknown, match="no source is named 'gone'"):
-        perform(one_world.app, Job("source", "source:gone", name="gone"), one_world.clock)
+        perform(one_world.app, Job("ingest", "ingest:gone", name="gone"), one_world.clock)
 
 
 def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) -> None:
@@ -196,7 +197,7 @@ def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) 
         one_world.app, settings=one_world.app.settings.model_copy(update={"bounces": bounces})
     )
     report = tick(app, one_world.clock)
-    assert (results(report)["deliver"], results(report)["bounces"]) == ("1 sent", "none")
+    assert (results(report)["deliver:0"], results(report)["bounces"]) == ("1 sent", "none")
     assert report.held == ()
     back = dsn(to=return_path("digest@example.org", 1, app.secret))
     box.add(back)
@@ -220,3 +221,18 @@ def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation
     one_world.publish("robot grasping")
     one_world.tick()
     assert one_world.mails() == [("edition", "sent")] * 3
+
+
+def test_summaries_are_written_behind_the_mails_and_a_model_that_fails_keeps_none_back(
+    one_world: Installation,
+) -> None:
+    summaries = SummarySettings.model_validate({"url": "http://127.0.0.1:9/v1", "model": "none"})
+    settings = one_world.app.settings.model_copy(update={"summaries": summaries})
+    one_world.app = replace(one_world.app, settings=settings)
+    one_world.subscribe(interest="graphs")
+    one_world.publish("Graphs of bees")
+    report = one_world.tick()
+    assert [job.job.kind for job in report.done][-2:] == ["deliver", "summaries"]
+    assert [job.job.key for job in report.failed] == ["summaries"]
+    assert ("edition", "sent") in one_world.mails()
+    assert report.held == (("summaries", SEVEN + FIRST_RETRY, 1),)

@@ -22,9 +22,10 @@ from digest.evaluation.effects import (
     play_down_votes,
     selected,
 )
+from digest.evaluation.ours import Ours
 from digest.evaluation.peers import MeanEmbedding, Random
 from digest.evaluation.protocol import DEPTH, Case, Fold, Round, random_folds
-from tests.evaluation.libraries import World
+from tests.evaluation.libraries import EMBED, World
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +172,34 @@ def test_what_is_found_is_shared_out_between_ranking_and_slot(whole: Round) -> N
     assert all(0 <= row["found_by_slot"] <= row["found"] <= 1 for row in rows)
     by_luck = exploration(Random(), whole)
     assert by_luck[0]["found"] < rows[0]["found"]
+
+
+class Editions(MeanEmbedding):
+    """Shows the day's first papers, all of them explored."""
+
+    name = "first_come"
+
+    def shown(self, _fold, cases, k, draws):
+        assert draws.shape == (len(cases),)
+        columns = np.tile(np.append(np.arange(k - 1), -1), (len(cases), 1))
+        return columns, columns >= 0
+
+
+def test_a_method_with_editions_of_its_own_is_replayed_with_them(whole: Round) -> None:
+    *others, own = exploration(Editions(), whole)
+    assert [row["explorer"] for row in others] == ["none", *EXPLORERS]
+    assert own["explorer"] == "first_come"
+    assert own["found"] == own["found_by_slot"] > 0
+    assert others == exploration(MeanEmbedding(), whole)
+
+
+def test_our_editions_explore_one_paper_a_day(world: World, fold: Fold, whole: Round) -> None:
+    ours = Ours(EMBED)
+    columns, explored = ours.shown(fold, whole.cases, DEPTH, np.full(len(whole.cases), 0.5))
+    assert (explored.sum(axis=1) <= 1).all()
+    assert explored.any()
+    for row in columns:
+        assert len(set(row[row >= 0].tolist())) == (row >= 0).sum()
 
 
 @given(st.integers(2, 30), st.integers(0, 99))

@@ -47,6 +47,7 @@ def test_the_command_prints_one_object() -> None:
     assert (printed["subscribers"], printed["papers"]) == (40, 12)
 
 
+@pytest.mark.slow
 def test_embedding_needs_no_file_of_yours() -> None:
     printed = json.loads(done("bench", "embed", "--texts", "3", "--json").out)
     assert printed["texts"] == 3

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digest.editions import Reason
+from digest.editions import PaperNote, Reason, Receipt
 from digest.errors import BadInput
+from digest.languages import language
 from digest.mail import EditionMail, edition_mail
-from digest.mail.content import LANES, long_date, one_line, shorten, web_link
+from digest.mail.content import LANES, MailNote, long_date, one_line, shorten, web_link
+from digest.ranking.types import Lane
 from tests.mail.sample import BARE, ITEM, edition, links, mail
 
 anything = st.text(st.characters(exclude_categories=()))
@@ -81,7 +83,7 @@ def test_authors_take_one_line(authors: tuple[str, ...], line: str) -> None:
 
 def test_the_origin_is_never_broken_inside_a_date() -> None:
     day = "19\N{NO-BREAK SPACE}Nov\N{NO-BREAK SPACE}2026"
-    origin = f"arXiv\N{NO-BREAK SPACE}2611.11873 · {day} · Trending Papers"
+    origin = f"arXiv\N{NO-BREAK SPACE}2611.11873 · {day} · Trending Papers · 41 upvotes"
     assert mail(ITEM).papers[0].origin == origin
 
 
@@ -94,6 +96,82 @@ def test_a_second_reason_is_told_only_where_it_carried_a_third_of_the_score() ->
     assert mail(replace(ITEM, reasons=(interest, weak))).papers[0].why == (why,)
 
 
+def test_how_a_paper_trends_is_told_once() -> None:
+    trending = Reason("trending", 0.2, upvotes=41, place=2, of=32, growth=3)
+    beside = replace(ITEM, reasons=(*ITEM.reasons, trending))
+    origin = mail(beside).papers[0].origin
+    assert origin.endswith("2nd of 32 on its page · 41 upvotes (+3 since yesterday)")
+    told = replace(ITEM, reasons=(trending,))
+    assert "41" not in mail(told).papers[0].origin
+    assert mail(told).papers[0].why[0].startswith("Trending, 2nd of 32 on its page, 41 upvotes")
+
+
+def test_a_source_that_the_paper_s_number_names_is_not_named_again() -> None:
+    shown = mail(replace(ITEM, sources=("arxiv-cs-ir", "Trending Papers"))).papers[0].origin
+    assert "arxiv-cs-ir" not in shown
+    assert "Trending Papers" in shown
+
+
+def test_what_trends_outside_has_its_own_place_and_three_lead() -> None:
+    lanes: tuple[Lane, ...] = ("personal", "trending", "personal", "exploration", "personal")
+    made = mail(*(replace(ITEM, title=lane + str(n), lane=lane) for n, lane in enumerate(lanes)))
+    assert [paper.title for paper in made.lead] == ["personal0", "personal2", "exploration3"]
+    assert [paper.title for paper in made.brief] == ["personal4"]
+    assert [paper.title for paper in made.outside] == ["trending1"]
+
+
+def test_where_nothing_is_inside_nothing_is_outside() -> None:
+    made = mail(*[replace(ITEM, lane="trending")] * 5)
+    assert (len(made.lead), len(made.brief), made.outside) == (3, 2, ())
+
+
+def test_a_note_that_is_no_sentence_goes_on_with_the_line_on_the_day() -> None:
+    quiet = mail(ITEM, n_candidates=212, note="quiet on arXiv: public holiday")
+    assert quiet.headline == "1 for you from 212 new papers; quiet on arXiv: public holiday"
+    assert quiet.note == ""
+    assert mail(ITEM, note="A sentence.").note == "A sentence."
+
+
+@pytest.mark.parametrize(
+    ("receipt", "words"),
+    [
+        (
+            Receipt(6, True, ("sparse retrieval",), ("benchmarks",)),
+            "Since your 6 votes yesterday: more on sparse retrieval, less on benchmarks.",
+        ),
+        (
+            Receipt(1, True, ("maps", "globes"), ()),
+            "Since your vote yesterday: more on maps and globes.",
+        ),
+        (Receipt(1234, False, (), ("x",)), "Since your last 1,234 votes: less on x."),
+        (Receipt(1, False, (), ()), "Since your vote: your profile has them all."),
+    ],
+)
+def test_a_receipt_says_what_votes_have_changed(receipt: Receipt, words: str) -> None:
+    made = edition_mail(replace(edition(ITEM), receipt=receipt), links(1), "")
+    assert made.receipt == words
+
+
+def test_a_first_edition_is_a_welcome_unless_it_is_empty() -> None:
+    assert edition_mail(replace(edition(ITEM), is_first=True), links(1), "").welcome
+    assert not edition_mail(replace(edition(), is_first=True), links(0), "").welcome
+
+
+def test_everything_is_said_in_the_reader_s_language() -> None:
+    receipt = Receipt(6, True, ("maps",), ())
+    made = replace(edition(ITEM, n_candidates=1234), receipt=receipt)
+    said = edition_mail(made, links(1), "", language("de"))
+    assert said.day == "Samstag, 21. November 2026"
+    assert said.headline == "1 für Sie aus 1.234 neuen Arbeiten"
+    assert said.receipt == "Seit Ihren 6 Stimmen gestern: mehr zu maps."
+    assert said.papers[0].why == ("Passt zu Ihrem Interesse „long contexts“",)
+    assert said.papers[0].authors == "Mira Okafor, …, Jonas Feld (3 Personen)"
+    note = edition_mail(
+        edition(note="Nothing new came close to your interests."), links(0), "", language("de")
+    )
+    assert note.note == "Nichts Neues kam Ihren Interessen nahe."
+
+
 def test_every_lane_has_a_label() -> None:
     for lane, label in LANES.items():
         assert mail(replace(ITEM, lane=lane)).papers[0].lane_label == label
@@ -101,7 +179,7 @@ def test_every_lane_has_a_label() -> None:
 
 def test_the_title_leads_to_the_paper_and_the_others_are_named() -> None:
     assert [(link.label, link.url) for link in mail(ITEM).papers[0].links] == [
-        ("Paper", "https://arxiv.org/abs/2611.11873"),
+        ("Abstract", "https://arxiv.org/abs/2611.11873"),
         ("PDF", "https://arxiv.org/pdf/2611.11873"),
         ("Code", "https://code.example.org/heads"),
     ]
@@ -197,3 +275,16 @@ def test_shortening_keeps_the_beginning_and_the_limit(text: str, n: int) -> None
 def test_shortening_cuts_between_words_where_there_are_any() -> None:
     assert shorten("Attention, and more of it", 12) == "Attention…"
     assert shorten("注意力机制" * 5, 8) == "注意力机制注意…"
+
+
+def test_what_became_of_papers_is_said_with_safe_links() -> None:
+    notes = (
+        PaperNote(9, "Bees\u202e <b>", "version", "version 2", "https://arxiv.org/abs/2611.1v2"),
+        PaperNote(9, "", "withdrawn", "An error", "javascript:x"),
+    )
+    made = replace(edition(ITEM), paper_notes=notes)
+    said = edition_mail(made, links(1), "").notes
+    assert said == (
+        MailNote("Bees <b>", "There is a new version: version 2", "https://arxiv.org/abs/2611.1v2"),
+        MailNote("(no title)", "Withdrawn: An error", ""),
+    )

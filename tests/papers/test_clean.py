@@ -51,6 +51,20 @@ some_text = any_text | latex_like | st.lists(latex_like).map(" ".join)
         (r"100% of $50$ trials", "100% of 50 trials"),
         (r"rank\left(\bigl[\mathbf{F}_{I};G\bigr]\right)", "rank([F_I;G])"),
         ("an ell_{1,2}-norm", "an ell_(1,2)-norm"),
+        # what is left of LaTeX without its backslashes and dollars
+        ("D^2VLM in O(n^4), 10^-3, QK^T; x^1/2", "D²VLM in O(n⁴), 10⁻³, QKᵀ; x^1/2"),
+        (
+            "Net~(BCSI), i.e.,~so; AUC~0.8, x~N(0,1)",
+            "Net (BCSI), i.e., so; AUC~0.8, x~N(0,1)",
+        ),
+        ("{S}ignal {FRISM}; {ADD, UPDATE}, P={h}", "Signal FRISM; {ADD, UPDATE}, P={h}"),
+        ("a GAMBI} and {Highways} of {it", "a GAMBI and Highways of it"),
+        ("at hrefhttps://a.b/c{https://a.b/c}.", "at https://a.b/c."),
+        ("https://a.b/long/chttps://a.b/long/c.", "https://a.b/long/c."),
+        ("Z_3, my_2 and LLM_annotate", "Z₃, my_2 and LLM_annotate"),
+        ("a `Compose' step; it's *so*, A* and D*", "a ‘Compose’ step; it's so, A* and D*"),  # noqa: RUF001
+        ("(MMPL)--a method, 20%--50%, digest --json", "(MMPL)–a method, 20%–50%, digest --json"),  # noqa: RUF001
+        (r"$\lfloor\frac{n}{r}\rfloor$, $\mathbb R^d$, a\unicode{x2013}b", "⌊ n/r⌋, ℝᵈ, a–b"),  # noqa: RUF001
         # commands
         (r"\textbf{bold}, \emph{so \textit{deep}} and {\em old}", "bold, so deep and old"),
         (r"\texttt{Steer\_M} by \underline{M}ine", "Steer_M by Mine"),
@@ -126,7 +140,22 @@ def test_prose_is_left_alone(prose: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["{", "$", "\\(", "\\a{", "`` ", "<b ", "a^", "\\frac{", "** ", "&#"]
+    "piece",
+    [
+        "{",
+        "$",
+        "\\(",
+        "\\a{",
+        "`` ",
+        "<b ",
+        "a^",
+        "\\frac{",
+        "** ",
+        "&#",
+        "https://ab",
+        "}{",
+        "~ (",
+    ],
 )
 def test_a_long_hostile_text_is_soon_read(piece: str) -> None:
     readable(piece * 50_000)  # a quadratic pattern would take minutes

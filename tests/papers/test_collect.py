@@ -7,7 +7,6 @@ from sqlalchemy import select, update
 
 from digest.errors import SourceUnreachable, UnreadablePage
 from digest.papers.collect import (
-    STALE,
     SourceReport,
     collect,
     due_sources,
@@ -35,7 +34,7 @@ def good(title: str) -> bytes:
 
 
 def run(sessions: Sessions, path: Path, at: datetime = FIVE) -> SourceReport:
-    return collect(sessions, source(path), contact="digest@example.org", at=at)
+    return collect(sessions, source(path), contact="digest@example.org", clock=lambda: at)
 
 
 @pytest.fixture
@@ -90,20 +89,23 @@ class TestVerdict:
         assert (first.verdict, first.n_listings, first.n_new_papers) == ("fresh", 2, 2)
         assert (second.verdict, second.n_listings, second.n_new_papers) == ("quiet", 0, 0)
         assert [known.known for known in second.pages] == [True, True]
-        assert state(sessions).detail == "0 new pages"
+        assert state(sessions).detail == "nothing new since the run before"
 
     def test_one_new_page_among_known_ones_is_fresh(self, sessions: Sessions, pages: Path) -> None:
         (pages / "1.json").write_bytes(good("Graphs"))
         run(sessions, pages)
         (pages / "2.json").write_bytes(good("Robots"))
         assert run(sessions, pages).verdict == "fresh"
-        assert (state(sessions).detail, state(sessions).n_listings) == ("1 new page", 1)
+        assert (state(sessions).detail, state(sessions).n_listings) == ("1 new listing", 1)
 
     def test_a_source_that_stopped_is_stale(self, sessions: Sessions, pages: Path) -> None:
         (pages / "1.json").write_bytes(good("Graphs"))
         run(sessions, pages)
-        assert run(sessions, pages, FIVE + STALE).verdict == "quiet"
-        assert run(sessions, pages, FIVE + STALE + timedelta(days=1)).verdict == "stale"
+        later = run(sessions, pages, FIVE + timedelta(days=1))
+        assert (later.verdict, later.detail) == (
+            "stale",
+            "the same papers again, where those of Tuesday, 3 March were due",
+        )
 
     def test_an_empty_folder_is_quiet(self, sessions: Sessions, pages: Path) -> None:
         assert run(sessions, pages).verdict == "quiet"
@@ -261,6 +263,6 @@ def test_a_page_that_is_known_is_told_of_and_not_parsed_again(sessions: Sessions
     first = ingest_bytes(sessions, "pages", content, at=FIVE)
     again = ingest_bytes(sessions, "pages", content, at=FIVE)
     assert not first.known
-    assert again == replace(first, n_new_papers=0, known=True)
+    assert again == replace(first, n_new_papers=0, known=True, n_again=1)
     with sessions.reading() as session:
         assert read_before(session, "elsewhere", content) is None

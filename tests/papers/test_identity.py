@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from digest.papers.identity import arxiv_id, doi, keys_of, same_abstract, text_of, title_key
+from digest.papers.identity import (
+    arxiv_id,
+    doi,
+    ids_of,
+    is_preprint,
+    keys_of,
+    same_abstract,
+    same_authors,
+    text_of,
+    title_key,
+)
+from digest.sources.listing import Listing
 
 any_text = st.text(st.characters(exclude_categories=()))
 BEES = "We count bees in a hive with a broken microphone and are wrong by four percent on average."
@@ -91,8 +102,48 @@ def test_the_surest_key_comes_first() -> None:
 
 def test_a_revised_abstract_is_of_the_same_work_and_a_strangers_is_not() -> None:
     assert same_abstract(BEES, f"{BEES} A second season confirms it.")
-    assert same_abstract(BEES, "")
+    assert not same_abstract(BEES, "")
     assert not same_abstract(BEES, "Rivers carry dust. Its age tells how slowly the water flows.")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("10.1101/2026.01.02.123456v3.full", "10.1101/2026.01.02.123456"),
+        ("10.64898/2026.01.02.123456v1", "10.64898/2026.01.02.123456"),
+        ("10.21203/rs.3.rs-123456/v2", "10.21203/rs.3.rs-123456"),
+        ("10.20944/preprints202601.0012.v1", "10.20944/preprints202601.0012"),
+        ("10.26434/chemrxiv-2026-abcde-v2", "10.26434/chemrxiv-2026-abcde"),
+        ("10.31234/osf.io/abcde_v1", "10.31234/osf.io/abcde"),
+        ("10.7554/eLife.12345.2", "10.7554/elife.12345"),
+        ("10.12688/f1000research.12345.2", "10.12688/f1000research.12345"),
+        ("10.1101/gr.12345.120", "10.1101/gr.12345.120"),
+        ("10.1000/bees.v2", "10.1000/bees.v2"),
+    ],
+)
+def test_a_dois_version_is_not_the_paper(said: str, meant: str) -> None:
+    assert doi(said) == doi(meant) == meant
+
+
+def test_a_doi_of_arxiv_is_the_arxiv_id_and_no_other_name() -> None:
+    listing = Listing("Bees", "", 1, doi="https://doi.org/10.48550/arXiv.2611.00001")
+    assert ids_of(listing) == ("2611.00001", None)
+    assert ids_of(Listing("Bees", "", 1, doi="10.1000/X", arxiv_id="2611.00001v2")) == (
+        "2611.00001",
+        "10.1000/x",
+    )
+    assert arxiv_id("https://huggingface.co/papers/2611.00001") == "2611.00001"
+
+
+def test_servers_of_preprints_are_known_from_journals() -> None:
+    assert all(map(is_preprint, ["10.1101/2026.01.02.123456", "10.2139/ssrn.1", "10.48550/x"]))
+    assert not any(map(is_preprint, ["10.1101/gr.12345.120", "10.1038/s41586-1", "10.1000/x"]))
+
+
+def test_authors_may_be_the_same_where_a_family_name_is_or_nobody_is_named() -> None:
+    assert same_authors(["Ada Lovelace", "X Y"], ["A. LOVELACE"])
+    assert same_authors([], ["Ada Lovelace"])
+    assert not same_authors(["Ada Lovelace"], ["Grace Hopper"])
 
 
 def test_the_text_of_a_paper_is_its_title_and_abstract() -> None:

@@ -19,7 +19,7 @@ from digest.sources.hf_daily import HuggingFaceDaily
 from digest.sources.listing import Listing
 from digest.sources.trending_page import TrendingPage
 from digest.store import Sessions
-from digest.store.tables import Base, ListingRow, Page, Paper, PaperKey
+from digest.store.tables import Base, ListingRow, Page, Paper, PaperKey, PaperLink
 from tests.shared import shared
 
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -235,3 +235,50 @@ def test_a_saved_day_of_the_api_is_stored_whole(sessions: Sessions) -> None:
     assert (report.n_listings, report.n_new_papers) == (44, 44)
     ids = {entry["paper"]["id"] for entry in json.loads(page)}
     assert {paper.arxiv_id for paper in papers(sessions)} == ids
+
+
+def test_a_preprint_and_its_journals_article_are_one_paper_by_title_and_abstract(
+    sessions: Sessions,
+) -> None:
+    preprint = replace(BEES, abstract=RIVERS, doi="10.1101/2026.01.02.123456v2")
+    ingest(sessions, preprint)
+    ingest(sessions, replace(preprint, abstract=f"{RIVERS} So we show.", doi="10.1000/j.1"))
+    (paper,) = papers(sessions)
+    assert (paper.doi, paper.published_in) == ("10.1101/2026.01.02.123456", "10.1000/j.1")
+    # Known by the journal's name from now on, under whatever title.
+    ingest(sessions, Listing("Bees, Counted", "", 1, doi="10.1000/J.1"))
+    assert len(papers(sessions)) == 1
+
+
+def test_a_preprints_listing_may_name_its_journals_doi(sessions: Sessions) -> None:
+    facts = {"journal_doi": "10.1000/J.1"}
+    ingest(sessions, replace(BEES, doi="10.1101/2026.01.02.123456", facts=facts))
+    ingest(sessions, Listing("A New Title", "Another text.", 1, doi="10.1000/j.1"))
+    assert len(papers(sessions)) == 1
+
+
+def test_two_journals_articles_of_one_title_are_two(sessions: Sessions) -> None:
+    ingest(sessions, replace(BEES, doi="10.1000/j.1"))
+    ingest(sessions, replace(BEES, doi="10.1000/j.2"))
+    assert len(papers(sessions)) == 2
+
+
+def test_editorials_of_different_authors_are_not_one_paper(sessions: Sessions) -> None:
+    ingest(sessions, Listing("Editorial", "", 1, authors=("Ada Lovelace",)))
+    ingest(sessions, Listing("Editorial", "", 1, authors=("Grace Hopper",), doi="10.1000/e.2"))
+    ingest(sessions, Listing("Editorial", "", 1, authors=("A. Lovelace",)))
+    assert [paper.authors for paper in papers(sessions)] == [["Ada Lovelace"], ["Grace Hopper"]]
+
+
+def test_one_text_under_two_arxiv_ids_is_two_papers_that_are_linked(sessions: Sessions) -> None:
+    listing = replace(BEES, authors=("Ada Lovelace",))
+    ingest(sessions, replace(listing, arxiv_id="2611.00001"))
+    ingest(sessions, replace(listing, arxiv_id="2611.00002"))
+    assert len(papers(sessions)) == 2
+    assert count(sessions, PaperLink) == 1
+
+
+def test_the_language_of_a_paper_is_noted(sessions: Sessions) -> None:
+    ingest(sessions, BEES)
+    ingest(sessions, Listing("Les abeilles qui comptent", "Nous comptons les abeilles.", 1))
+    assert [paper.language for paper in papers(sessions)] == ["en", "fr"]

@@ -5,9 +5,9 @@ import pytest
 
 from digest import votes
 from digest.profiles.interests import embed_interests, set_interest
-from digest.profiles.learned import Learned, distinctive_words, learned
+from digest.profiles.learned import Learned, Moved, distinctive_words, learned, moved_by_votes
 from digest.store import Sessions
-from digest.store.tables import VoteValue
+from digest.store.tables import VoteRow, VoteValue
 from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
 
 LATER = NOON + timedelta(days=1)
@@ -126,3 +126,58 @@ def test_where_nothing_tells_texts_apart_there_are_no_words(
     likes: list[float], texts: list[str]
 ) -> None:
     assert words(likes, texts) == []
+
+
+# What votes changed
+
+
+def moved(sessions: Sessions, who: int) -> Moved:
+    embed_interests(sessions, ENCODER)
+    with sessions.reading() as session:
+        return moved_by_votes(session, who, ENCODER.identity, now=LATER)
+
+
+def test_without_votes_nothing_was_moved(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    assert moved(sessions, ada) == Moved(0, 0, ())
+    read_page(sessions)
+    tell(sessions, ada, TOPICS["robots"])
+    assert moved(sessions, ada) == Moved(0, 0, ())
+
+
+def test_what_the_newest_votes_moved_up_is_what_it_says(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    papers = read_page(sessions)
+    tell(sessions, ada, TOPICS["robots"])
+    for letter in "abc":
+        cast(sessions, ada, papers[f"proteins paper {letter}"], "up")
+    view = moved(sessions, ada)
+    assert (view.n_votes, view.n_papers) == (3, 9)
+    assert view.up
+    for paper in view.up:
+        assert paper.title.startswith("proteins")
+        assert paper.before is not None
+        assert paper.before > paper.after
+    steps = [(paper.before or 0) - paper.after for paper in view.up]
+    assert steps == sorted(steps, reverse=True)
+
+
+def test_the_first_votes_put_papers_on_top_of_nothing(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    papers = read_page(sessions)
+    cast(sessions, ada, papers["robots paper a"], "up")
+    view = moved(sessions, ada)
+    assert [paper.before for paper in view.up] == [None] * len(view.up)
+    assert [paper.after for paper in view.up] == list(range(1, len(view.up) + 1))
+    assert all(paper.title.startswith("robots") for paper in view.up)
+
+
+def test_a_vote_that_is_held_moves_nothing(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    papers = read_page(sessions)
+    cast(sessions, ada, papers["robots paper a"], "up")
+    with sessions() as session:
+        session.get_one(VoteRow, (ada, papers["robots paper a"])).held_at = NOON
+    assert moved(sessions, ada).n_votes == 0
+    (vote,) = known(sessions, ada).votes
+    assert vote.held is True

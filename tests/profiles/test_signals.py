@@ -8,12 +8,13 @@ from sqlalchemy import update
 
 from digest import votes
 from digest.papers.identity import text_of
+from digest.profiles import ground as ground_module
 from digest.profiles.ground import ground_of
 from digest.profiles.interests import embed_interests, set_interest
 from digest.profiles.signals import signals_of
 from digest.ranking.types import KINDS, Floats, Signals
 from digest.store import Sessions
-from digest.store.tables import Paper, VectorRow, VoteValue
+from digest.store.tables import Paper, VectorRow, VoteRow, VoteValue
 from tests.profiles.world import ENCODER, NOON, people, read_page
 
 LATER = NOON + timedelta(days=2)
@@ -104,8 +105,10 @@ def test_what_is_told_later_does_not_count_yet(sessions: Sessions) -> None:
     "vector", [np.ones(3, np.float32), np.full(256, np.inf, np.float32)], ids=["short", "infinite"]
 )
 def test_a_vector_of_another_length_or_not_finite_is_without_effect(
-    sessions: Sessions, vector: Floats
+    sessions: Sessions, vector: Floats, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A ground of the same papers may remember where they are.
+    monkeypatch.setattr(ground_module._KEPT, "key", "")
     (ada,), papers = people(sessions, 1), sorted(read_page(sessions).values())
     cast(sessions, ada, papers[0], "up")
     cast(sessions, ada, papers[1], "up")
@@ -114,3 +117,19 @@ def test_a_vector_of_another_length_or_not_finite_is_without_effect(
         session.execute(update(VectorRow).where(VectorRow.text_hash == hash_).values(vector=vector))
     signals = told(sessions, ada)
     assert signals.refs.tolist() == [papers[1]]
+
+
+def test_an_interest_that_is_off_and_a_vote_that_is_held_are_no_signals(
+    sessions: Sessions,
+) -> None:
+    (ada,) = people(sessions, 1)
+    papers = list(read_page(sessions).values())
+    with sessions() as session:
+        set_interest(session, ada, "on", "robots", NOON)
+        set_interest(session, ada, "off", "proteins", NOON, is_on=False)
+    cast(sessions, ada, papers[0], "up", days_ago=1.5)
+    cast(sessions, ada, papers[1], "saved")
+    assert kinds(told(sessions, ada)) == ["interest", "up", "saved"]
+    with sessions() as session:
+        session.get_one(VoteRow, (ada, papers[1])).held_at = NOON
+    assert kinds(told(sessions, ada)) == ["interest", "up"]

@@ -173,6 +173,31 @@ bees.</dcterms:abstract><dc:date>2026-11-20</dc:date></bib:Article>
 </rdf:RDF>
 """
 
+ZOTERO_JSON = json.dumps(
+    [
+        {
+            "key": f"ABCD000{n}",
+            "version": n,
+            "library": {"type": "user", "id": 1},
+            "data": {
+                "itemType": "journalArticle",
+                "title": f"Bees That <i>Count</i> to {n}",
+                "creators": [
+                    {"creatorType": "author", "firstName": "Ada", "lastName": "Lovelace"},
+                    {"creatorType": "editor", "name": "The Bee Society"},
+                ],
+                "abstractNote": "We count bees.",
+                "date": "2026-11-20",
+                "DOI": f"10.1000/bees.{n}",
+                "url": "https://journal.example/bees",
+                "extra": f"PMID: 1\narXiv:2611.0000{n} [cs]",
+            },
+        }
+        for n in (1, 2, 3)
+    ]
+    + [{"data": {"itemType": "note", "note": "<p>Read it again</p>"}}, 7]
+).encode()
+
 PAGES = {
     "hf-page": hf_page(HF_ENTRIES),
     "biorxiv": posts(*(post(n, f"Bees That Count to {n}") for n in (1, 2, 3))),
@@ -181,4 +206,5 @@ PAGES = {
     "csv": CSV,
     "bibtex": BIBTEX,
     "zotero-rdf": ZOTERO,
+    "zotero-json": ZOTERO_JSON,
 }

@@ -12,11 +12,10 @@ from digest.sources.arxiv import (
     announcement_day,
     categories_of,
     code_url,
-    day,
     id_of,
-    instant,
-    names_of,
 )
+from digest.sources.names import names_of
+from digest.sources.text import day, instant
 from tests.sources.arxiv_pages import OPENED, PAGES
 
 arxiv_readers = pytest.mark.parametrize(

@@ -71,9 +71,8 @@ def test_none_of_many_results_is_no_empty_page() -> None:
 
 
 class TestPaging:
-    def test_arxiv_wants_three_seconds_between_requests(self) -> None:
+    def test_it_goes_on_over_several_pages(self) -> None:
         assert isinstance(ArxivApi(), Paged)
-        assert ArxivApi().pause == 3.0
 
     def test_what_was_asked_for_and_did_not_come_is_on_the_next_page(self) -> None:
         page = api(*map(api_entry, PAPERS), total=28946, start=100, size=8)

@@ -101,16 +101,6 @@ def test_a_spoilt_page_is_listings_or_a_refusal(reader: Reader, data: st.DataObj
     check(reader, data.draw(mutations(SAMPLES[reader.name])))
 
 
-@pytest.mark.slow
-@arxiv_readers
-@settings(deadline=None, max_examples=3_000, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_thousands_of_spoilt_pages_are_listings_or_refusals(
-    reader: Reader, data: st.DataObject
-) -> None:
-    check(reader, data.draw(mutations(SAMPLES[reader.name])))
-
-
 @arxiv_readers
 @settings(deadline=None, max_examples=50)
 @given(page=st.binary(max_size=300))

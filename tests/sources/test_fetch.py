@@ -4,30 +4,34 @@ import gzip
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from time import monotonic
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.errors import SourceUnreachable
-from digest.sources import fetch as fetching
-from digest.sources.fetch import fetch
+from digest.sources.fetch import Answer, Mark, fetch, is_public, site_of
 
 HERE = "127.0.0.1"
+DAY = "Fri, 20 Nov 2026 05:00:00 GMT"
 
 
-class _Site(BaseHTTPRequestHandler):
+class Site(BaseHTTPRequestHandler):
     """Answers by path; everything slow waits for the test to end, not for a clock."""
+
+    to: str = ""
 
     protocol_version = "HTTP/1.1"
     over: threading.Event
     agents: list[str]
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: C901 - a case for each path
         self.agents.append(self.headers["User-Agent"])
         path, _, argument = self.path.partition("?")
         match path:
@@ -45,6 +49,17 @@ class _Site(BaseHTTPRequestHandler):
                 self._answer(b"?", ("Content-Encoding", "gzip, gzip"))
             case "/large":
                 self._answer(b"x" * 100_000)
+            case "/to-what-is-set":
+                self._answer(b"", ("Location", quote(self.to, safe=":/@[]%?#")), status=302)
+            case "/marked":
+                asked = (self.headers["If-None-Match"], self.headers["If-Modified-Since"])
+                same = asked == ('W/"1"', DAY)
+                headers = (("ETag", 'W/"1"'), ("Last-Modified", DAY))
+                self._answer(b"" if same else b"papers", *headers, status=304 if same else 200)
+            case "/never-changed":
+                self._answer(b"", status=304)
+            case "/typed":
+                self._answer(b"papers", ("Content-Type", unquote(argument)))
             case "/to":
                 self._answer(b"", ("Location", argument), status=302)
             case "/silent":
@@ -81,27 +96,36 @@ class _Server(ThreadingHTTPServer):
         pass  # clients that leave early are the point
 
 
-@pytest.fixture
-def site() -> Iterator[str]:
-    """The address of a server that answers by path."""
-    _Site.over, _Site.agents = threading.Event(), []
-    server = _Server((HERE, 0), _Site)
+@contextmanager
+def serving() -> Iterator[str]:
+    """Run a server that answers by path; gives its address."""
+    Site.over, Site.agents = threading.Event(), []
+    server = _Server((HERE, 0), Site)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://{HERE}:{server.server_port}"
-    _Site.over.set()
+    Site.over.set()
     server.shutdown()
     server.server_close()
     thread.join()
 
 
+@pytest.fixture
+def site() -> Iterator[str]:
+    """The address of a server that answers by path."""
+    with serving() as url:
+        yield url
+
+
 def get(url: str, **limits: Any) -> bytes:
-    return fetch(url, contact="me@example.org", allowed=[HERE], **limits)
+    body = fetch(url, contact="me@example.org", allow=[HERE], **limits).body
+    assert body is not None
+    return body
 
 
 def test_the_body_is_read_and_the_operator_is_named(site: str) -> None:
     assert get(f"{site}/page") == b"papers"
-    assert "contact me@example.org" in _Site.agents[0]
+    assert "contact me@example.org" in Site.agents[0]
 
 
 def test_a_zipped_body_is_unzipped(site: str) -> None:
@@ -115,6 +139,43 @@ def test_a_redirect_to_an_allowed_host_is_followed(site: str) -> None:
 def test_a_missing_page_is_unreachable(site: str) -> None:
     with pytest.raises(SourceUnreachable, match="/gone answered 404"):
         get(f"{site}/gone")
+
+
+class TestMarks:
+    def test_a_page_that_has_not_changed_is_not_sent_again(self, site: str) -> None:
+        first = fetch(f"{site}/marked", contact="me@example.org", allow=[HERE])
+        assert first == Answer(b"papers", Mark('W/"1"', DAY))
+        again = fetch(f"{site}/marked", contact="me@example.org", allow=[HERE], mark=first.mark)
+        assert again == Answer(None, first.mark)
+
+    def test_one_that_has_is(self, site: str) -> None:
+        known = Mark('"other"', DAY)
+        again = fetch(f"{site}/marked", contact="me@example.org", allow=[HERE], mark=known)
+        assert again.body == b"papers"
+
+    def test_who_did_not_ask_gets_no_unchanged_page(self, site: str) -> None:
+        with pytest.raises(SourceUnreachable, match="answered 304"):
+            get(f"{site}/never-changed")
+
+
+class TestTypes:
+    @pytest.mark.parametrize(
+        "said",
+        ["text/plain", "text/html; charset=utf-8", "application/json", "application/atom+xml",
+         "application/feed+json", "APPLICATION/XML", "application/x-ndjson", "text/x-bibtex",
+         "application/octet-stream", ""],
+    )  # fmt: skip
+    def test_what_may_be_a_page_of_papers_is_taken(self, site: str, said: str) -> None:
+        assert get(f"{site}/typed?{quote(said)}") == b"papers"
+
+    @pytest.mark.parametrize(
+        "said",
+        ["application/pdf", "image/png", "video/mp4", "application/zip", "font/woff2",
+         "application/javascript", "multipart/mixed", "nonsense"],
+    )  # fmt: skip
+    def test_what_is_none_is_refused(self, site: str, said: str) -> None:
+        with pytest.raises(SourceUnreachable, match="no page of papers"):
+            get(f"{site}/typed?{quote(said)}")
 
 
 def test_a_redirect_in_a_circle_ends(site: str) -> None:
@@ -157,7 +218,7 @@ def test_a_slow_server_is_left_in_time(site: str, path: str) -> None:
 def test_this_machine_is_refused_unless_it_is_allowed(site: str) -> None:
     with pytest.raises(SourceUnreachable, match=r"127\.0\.0\.1, which is no public address"):
         fetch(f"{site}/page", contact="me@example.org")
-    assert _Site.agents == []
+    assert Site.agents == []
 
 
 @pytest.mark.parametrize(
@@ -197,7 +258,7 @@ def test_a_closed_port_is_unreachable() -> None:
 
 @given(st.ip_addresses(network="10.0.0.0/8") | st.ip_addresses(network="fc00::/7"))
 def test_no_private_address_counts_as_public(address: Any) -> None:
-    assert not fetching._is_public(address)
+    assert not is_public(address)
 
 
 @pytest.mark.parametrize(
@@ -216,4 +277,18 @@ def test_no_private_address_counts_as_public(address: Any) -> None:
     ],
 )
 def test_public_addresses_are_told_from_those_that_hide_others(address: str, public: bool) -> None:
-    assert fetching._is_public(ip_address(address)) is public
+    assert is_public(ip_address(address)) is public
+
+
+@pytest.mark.parametrize(
+    ("url", "site_and_pause"),
+    [
+        ("https://export.arxiv.org/api/query?x=1", ("arxiv.org", 3.0)),
+        ("https://rss.arxiv.org./rss/cs.LG", ("arxiv.org", 3.0)),
+        ("http://ARXIV.org/", ("arxiv.org", 3.0)),
+        ("https://notarxiv.org/", ("notarxiv.org", 1.0)),
+        ("http://user@mirror.lan:8080/arxiv.org", ("mirror.lan", 1.0)),
+    ],
+)
+def test_all_hosts_of_a_site_share_its_pace(url: str, site_and_pause: tuple[str, float]) -> None:
+    assert site_of(url) == site_and_pause

@@ -2,12 +2,17 @@ from datetime import UTC, datetime
 
 import pytest
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import delete, inspect, select, text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from digest.store import Sessions, migrate, newest_revision, revision_of
+from digest.store.database import migrating
+from digest.store.dump import _tables
 from digest.store.migrate import _config
-from digest.store.tables import Interest, Mute, Subscriber
+from digest.store.tables import Interest, ListingRow, Mute, Subscriber
+from tests.store.full import fill
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ADD = """
@@ -22,17 +27,25 @@ VALUES (:id, :id, 'ir', 'retrieval', 'x', '2026-03-01 12:00:00.000000')
 
 
 def move(sessions: Sessions, revision: str) -> None:
-    """Bring a database to a revision, down or up."""
+    """Bring a database up to a revision."""
     config = _config()
-    with sessions.engine.begin() as connection:
+    with migrating(sessions.engine) as connection:
         config.attributes["connection"] = connection
-        (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+        command.upgrade(config, revision)
+
+
+def go_back(sessions: Sessions, revision: str) -> None:
+    """Bring a database down to a revision."""
+    config = _config()
+    with migrating(sessions.engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
 
 
 @pytest.fixture
 def first(sessions: Sessions):
     """A database as the first release made it, with two subscribers and what they told."""
-    move(sessions, "base")
+    go_back(sessions, "base")
     assert inspect(sessions.engine).get_table_names() == ["alembic_version"]
     try:
         move(sessions, "0001")
@@ -68,7 +81,8 @@ def test_the_subscribers_table_keeps_its_constraints(first: Sessions) -> None:
             look.get_pk_constraint("subscribers"),
             look.get_unique_constraints("subscribers"),
             sorted(str(check) for check in look.get_check_constraints("subscribers")),
-            look.get_indexes("subscribers"),
+            {index["name"]: index["unique"] for index in look.get_indexes("subscribers")}.keys()
+            - {"ix_subscribers_state_next_due_at", "ix_subscribers_state_next_due_at_id"},
             look.get_foreign_keys("interests"),
         )
 
@@ -105,10 +119,95 @@ def test_the_number_of_an_erased_subscriber_is_never_given_again(first: Sessions
 
 def test_going_back_keeps_the_subscribers(first: Sessions) -> None:
     migrate(first)
-    config = _config()
-    with first.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+    go_back(first, "0001")
     with first.reading() as session:
         assert session.execute(text("SELECT id FROM subscribers ORDER BY id")).all() == [(1,), (7,)]
         assert session.execute(text("SELECT count(*) FROM interests")).scalar() == 2
+
+
+SENT = """
+INSERT INTO deliveries (id, subscriber_id, kind, state, message_id, created_at, due_at, expires_at)
+VALUES (3, 7, 'confirmation', 'sent', 'x', '2026-03-01 12:00:00.000000',
+        '2026-03-01 12:00:00.000000', '2026-03-02 12:00:00.000000')
+"""
+TRIED = """
+INSERT INTO attempts (id, delivery_id, at, state, code, reply)
+VALUES (5, 3, '2026-03-01 12:00:00.000000', 'sent', 250, 'ok')
+"""
+
+
+_, *OLDER = [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+@pytest.mark.parametrize("revision", [OLDER[0], OLDER[-1]])
+def test_a_full_database_of_the_last_and_of_the_first_revision_is_brought_up_and_loses_nothing(
+    first: Sessions, revision: str
+) -> None:
+    go_back(first, "base")
+    move(first, revision)
+    with first() as session:
+        fill(session)
+        before = rows_of(session)
+    migrate(first)
+    with first.reading() as session:
+        after = rows_of(session)
+    for table, rows in before.items():
+        for old, new in zip(rows, after[table], strict=True):
+            # What a table has gained since is allowed; what it had is as it was.
+            assert old.items() <= new.items(), table
+
+
+def rows_of(session: Session) -> dict[str, list[dict[str, object]]]:
+    """The rows of every table by their columns' names, JSON and bytes as text."""
+    found = {}
+    for table in _tables(session.connection()):
+        rows = session.execute(select(table).order_by(*table.primary_key))
+        found[table.name] = [
+            {name: repr(value) for name, value in row._mapping.items()} for row in rows
+        ]
+    return found
+
+
+def test_what_hangs_on_a_mail_outlives_the_making_of_its_table_anew(first: Sessions) -> None:
+    with first() as session:
+        session.execute(text(SENT))
+        session.execute(text(TRIED))
+    migrate(first)
+    with first() as session:
+        assert session.execute(text("SELECT id, delivery_id FROM attempts")).all() == [(5, 3)]
+        session.execute(text("UPDATE deliveries SET kind = 'goodbye'"))
+    with pytest.raises(IntegrityError), first() as session:
+        session.execute(text("UPDATE deliveries SET kind = 'advert'"))
+    go_back(first, "0003")
+    with first() as session:
+        assert session.execute(text("SELECT id FROM deliveries")).all() == []
+
+
+PAGE = """
+INSERT INTO pages (id, source, reader, sha256, content, seen_at)
+VALUES (1, 's', 'r', 'x', '', '2026-03-01 12:00:00.000000')
+"""
+PAPER = """
+INSERT INTO papers (id, title, abstract, authors, text_hash, first_seen_at)
+VALUES (:id, 't', '', '[]', 'x', '2026-03-01 12:00:00.000000')
+"""
+LISTING = """
+INSERT INTO listings (id, page_id, paper_id, source, seen_at, position, title, facts)
+VALUES (:id, 1, :id, 's', '2026-03-01 12:00:00.000000', 1, 't', :facts)
+"""
+
+
+def test_what_was_a_flag_among_the_facts_becomes_a_column(first: Sessions) -> None:
+    move(first, "0004")
+    with first() as session:
+        session.execute(text(PAGE))
+        for id_, facts in enumerate(("{}", '{"is_news": false}', '{"version": 2}'), 1):
+            session.execute(text(PAPER), {"id": id_})
+            session.execute(text(LISTING), {"id": id_, "facts": facts})
+    migrate(first)
+    with first.reading() as session:
+        rows = session.scalars(select(ListingRow.is_news).order_by(ListingRow.id)).all()
+        assert rows == [True, False, True]
+    go_back(first, "0004")
+    with first.reading() as session:
+        assert session.execute(text("SELECT count(*) FROM listings")).scalar() == 3

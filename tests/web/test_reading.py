@@ -3,9 +3,10 @@ from dataclasses import replace
 import pytest
 
 from digest.links import Choice, Claim
-from digest.store.tables import EditionRow, VoteRow
+from digest.profiles.mutes import mutes_of
+from digest.store.tables import EditionItemRow, EditionRow, VoteRow
 from tests.web.conftest import World, expired, on_sqlite
-from tests.web.seed import NOON, add_edition
+from tests.web.seed import NOON, add_edition, add_paper
 
 
 def shown(world: World, claim: Claim) -> str:
@@ -21,7 +22,7 @@ def test_an_edition_shows_every_paper_with_three_live_thumbs(world: World) -> No
     assert "Matches your interest “graphs”" in page
     for n in (0, 1):
         for value in ("up", "down", "saved"):
-            assert f'<form method="post" action="{world.path(world.vote(value, n))}">' in page
+            assert f'action="{world.path(world.vote(value, n))}"' in page
     assert "Undo" not in page
 
 
@@ -113,3 +114,68 @@ def test_an_expired_vote_link_is_gone_and_says_what_to_do(world: World, method: 
     assert "good until 2026-03-01" in answer.text
     assert "newest digest" in answer.text
     assert world.votes() == {}
+
+
+# What else is on the page
+
+
+def test_the_last_votes_are_listed_and_can_be_undone_there(world: World) -> None:
+    assert "None yet" in shown(world, world.read())
+    world.client.post(world.path(world.vote("up")))
+    with world.app.sessions() as session:
+        other = add_paper(session, "Of another edition")
+        vote = {"paper_id": other, "value": "down", "via": "web", "at": NOON}
+        session.add(VoteRow(subscriber_id=world.reader, **vote))
+    listed = shown(world, world.read()).split('id="votes"')[1]
+    assert "Of another edition" in listed
+    assert "On graphs" in listed
+    path = f"{world.path(world.read())}/undo"
+    for paper in (str(other), str(other), "404", "9" * 40, "x", ""):
+        answer = world.client.post(path, data={"paper": paper})
+        assert answer.headers["location"].endswith("#votes")
+    assert world.votes() == {world.papers[0]: "up"}
+
+
+@on_sqlite
+def test_why_a_paper_is_there_is_told_in_all_its_terms(world: World) -> None:
+    with world.app.sessions() as session:
+        item = session.get_one(EditionItemRow, (world.edition, world.papers[0]))
+        item.score, item.probability, item.propensity = 0.731, 0.42, 0.25
+        item.reasons = [
+            {"kind": "interest", "share": 0.6, "name": "graphs"},
+            {"kind": "liked", "share": 0.3, "title": "On trees"},
+        ]
+    for path in ("", f"/paper/{world.papers[0]}"):
+        page = world.client.get(world.path(world.read()) + path).text
+        for term in (
+            "60% of its score: Matches your interest “graphs”.",
+            "30% of its score: Close to “On trees”, which you liked.",
+            "The rest, 10%, comes from other things",
+            "it scores 0.73",
+            "readers liked 42%",
+            "the chance of this one was 25%",
+        ):
+            assert term in page
+
+
+def test_an_author_or_a_word_is_muted_from_the_page_of_its_paper(world: World) -> None:
+    path = f"{world.path(world.read())}/paper/{world.papers[0]}"
+    assert "Ada Lovelace" in world.client.get(path).text
+    nothing = world.client.post(path)
+    assert nothing.status_code == 422
+    assert "tick somebody" in nothing.text.lower()
+    answer = world.client.post(path, data={"mute": ["0", "9", "x"], "word": " graphs "})
+    assert "Muted" in world.client.get(answer.headers["location"]).text
+    with world.app.sessions.reading() as session:
+        muted = {(one.kind, one.text) for one in mutes_of(session, world.reader)}
+    assert muted == {("author", "Ada Lovelace"), ("word", "graphs")}
+    wrong = world.client.post(path, data={"word": "?!"})
+    assert (wrong.status_code, "mute-fault" in wrong.text) == (422, True)
+
+
+@on_sqlite
+@pytest.mark.parametrize("paper", ["404", "9" * 40, "x", "-1"])
+def test_a_paper_of_another_edition_has_no_page_here(world: World, paper: str) -> None:
+    for method in ("GET", "POST"):
+        path = f"{world.path(world.read())}/paper/{paper}"
+        assert world.client.request(method, path).status_code == 410

@@ -1,0 +1,158 @@
+"""Languages: the words of mails in each that has a catalogue; dates and numbers by locale.
+
+English stands in the code and the templates; a language is one file beside this one, `de.po`, read
+when it is first needed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache, lru_cache
+from gettext import GNUTranslations, NullTranslations
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from digest.errors import BadInput
+
+# English as it is written outside America: the day before the month.
+_LOCALES = {"en": "en_GB"}
+_LONG = {"en_GB": "EEEE d MMMM y"}
+# A language that nobody speaks, to see what becomes of a mail that is read from right to left.
+PSEUDO = "ar-XB"
+_LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "אבגדהוזחטיכלמנסעפצקרשתבגדה")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Language:
+    """What is said in one language; `code` and `direction` are what HTML calls lang and dir."""
+
+    code: str
+    direction: Literal["ltr", "rtl"]
+    _catalogue: NullTranslations = field(repr=False)
+    _locale: str = field(repr=False)
+    _spoken: Callable[[str], str] = field(default=str, repr=False)
+
+    def gettext(self, message: str, **values: object) -> str:
+        """Say `message`, in which %(name)s stands for a value; what is not known stays English."""
+        return self._spoken(self._catalogue.gettext(message)) % values
+
+    def ngettext(self, one: str, many: str, n: int, **values: object) -> str:
+        """Say it of `n` things; %(n)s is their number as this language writes it."""
+        said = self._spoken(self._catalogue.ngettext(one, many, n))
+        return said % {"n": self.number(n), **values}
+
+    def translated(self, message: str) -> str:
+        """`message` in this language with its %(name)s still in it, for who compiles a template."""
+        return self._spoken(self._catalogue.gettext(message)) if message else ""
+
+    def isolated(self, text: str) -> str:
+        """`text` so that beside words read the other way it stays in its order (UAX #9)."""
+        return text if self.direction == "ltr" else f"\u2068{text}\u2069"
+
+    def number(self, n: int) -> str:
+        """An integer with this language's digits in groups: 1,234."""
+        return str(n) if 0 <= n < 1000 else _number(n, self._locale)
+
+    def ordinal(self, n: int) -> str:
+        """The place of something in a row: 2nd in English, 2. in most other languages."""
+        if self.code != "en":
+            return f"{n}."
+        suffix = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+        return f"{n}{suffix}"
+
+    def listed(self, things: Sequence[str]) -> str:
+        """Several things in a row: a, b and c."""
+        from babel.lists import format_list
+
+        return things[0] if len(things) == 1 else format_list(things, locale=self._locale)
+
+    def long_date(self, day: date) -> str:
+        """A date with its weekday: Saturday 21 November 2026."""
+        return _long_date(day, self._locale)
+
+    def short_date(self, day: date) -> str:
+        """A date in short: 21 Nov 2026."""
+        return _short_date(day, self._locale)
+
+
+def msgid(message: str) -> str:
+    """Mark `message`, which is said later, for those who collect what has to be translated."""
+    return message
+
+
+def languages() -> tuple[str, ...]:
+    """The codes of all languages, English first."""
+    return ("en", *sorted(file.stem for file in Path(__file__).parent.glob("*.po")))
+
+
+def checked_language(code: str) -> str:
+    """`code` if there is such a language. Raises ValueError."""
+    if code not in languages():
+        raise ValueError(f"{code!r} is no language of Digest: one of {', '.join(languages())}")
+    return code
+
+
+@cache
+def language(code: str) -> Language:
+    """The language of that code. Raises BadInput."""
+    if code == PSEUDO:
+        return Language(code, "rtl", NullTranslations(), "he", _pseudo)
+    try:
+        locale = _LOCALES.get(checked_language(code), code.replace("-", "_"))
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    if code == "en":
+        return Language(code, "ltr", NullTranslations(), locale)
+    from babel import Locale
+
+    direction: Literal["ltr", "rtl"] = (
+        "rtl" if Locale.parse(locale).text_direction == "rtl" else "ltr"
+    )
+    return Language(code, direction, _catalogue(code, locale), locale)
+
+
+def _catalogue(code: str, locale: str) -> NullTranslations:
+    """A catalogue as gettext reads it, compiled here: nothing has to be built before."""
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
+    with (Path(__file__).parent / f"{code}.po").open("rb") as file:
+        catalogue = read_po(file, locale=locale, abort_invalid=True)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def _pseudo(message: str) -> str:
+    parts = message.split("%(")
+    said = [parts[0].lower().translate(_LETTERS)]
+    for part in parts[1:]:
+        name, _, rest = part.partition(")s")
+        said.append(f"{name})s{rest.lower().translate(_LETTERS)}")
+    return "%(".join(said)
+
+
+@lru_cache(1024)
+def _long_date(day: date, locale: str) -> str:
+    from babel.dates import format_date
+
+    return format_date(day, _LONG.get(locale, "full"), locale)
+
+
+@lru_cache(1024)
+def _short_date(day: date, locale: str) -> str:
+    from babel.dates import format_skeleton
+
+    return format_skeleton("yMMMd", day, locale=locale)
+
+
+@lru_cache(1024)
+def _number(n: int, locale: str) -> str:
+    from babel.numbers import format_decimal
+
+    return format_decimal(n, locale=locale)
+
+
+ENGLISH = language("en")

@@ -1,0 +1,185 @@
+"""A change of address: asked for on the preferences page, made once both addresses have said so.
+
+Whoever asks holds a link of the old address and types a new one. Neither proves that the one who
+reads the new address wants mail, nor that it is not somebody else who found an old mail. So the old
+and the new address each get a mail with a button, and the second press makes the change.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from digest.delivery.letters import CHANGE_WITHIN
+from digest.delivery.suppression import address_key, is_suppressed
+from digest.errors import BadInput, Unknown
+from digest.links import Claim
+from digest.settings import Address
+from digest.store.deliveries import cancel, queue
+from digest.store.tables import AddressChange, Consent, Delivery, Subscriber
+
+CONSENT_TO_CHANGE = "Send Digest to the new address from now on, and no more to the old one."
+
+_A_DAY = timedelta(days=1)
+_A_DAY_AT_MOST = 3
+_ADDRESS: TypeAdapter[str] = TypeAdapter(Address)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """A change that was asked for: to which address, who has said so, until when they can."""
+
+    id: int
+    subscriber_id: int
+    old_address: str
+    new_address: str
+    expires_at: datetime
+    old_said: bool
+    new_said: bool
+
+    @property
+    def done(self) -> bool:
+        """Whether both have said so."""
+        return self.old_said and self.new_said
+
+
+def ask_for_change(
+    session: Session, subscriber_id: int, address: str, *, secret: bytes, now: datetime
+) -> ChangeView:
+    """Ask both addresses, once a day; a change to another address is dropped, with its mails.
+
+    Whoever asks is told the same whether or not the new address is known here: one that must not
+    be mailed, or is subscribed by itself, just gets none. Raises BadInput.
+    """
+    who = _held(session, subscriber_id)
+    if who.state not in ("active", "paused"):
+        raise BadInput("address: only a subscription that is confirmed can move")
+    try:
+        address = _ADDRESS.validate_python(address.strip())
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise BadInput(f"address: {said}") from None
+    key = address_key(address)
+    if key == who.address_key:
+        raise BadInput("address: that is the address that Digest goes to now")
+    before = session.scalar(select(AddressChange).where(AddressChange.subscriber_id == who.id))
+    if before is not None and before.address_key == key and before.asked_at > now - _A_DAY:
+        return _view(before, who)
+    asked = select(func.count()).where(
+        Delivery.subscriber_id == who.id,
+        Delivery.kind == "change_from",
+        Delivery.created_at > now - _A_DAY,
+    )
+    if (session.scalar(asked) or 0) >= _A_DAY_AT_MOST:
+        raise BadInput(f"address: at most {_A_DAY_AT_MOST} changes a day; please try tomorrow")
+    may_write = _may_write(session, key, address, secret, now)
+    if before is not None:
+        session.delete(before)
+        session.flush()
+    cancel(session, who.id, now, kinds=("change_from", "change_to"))
+    row = AddressChange(
+        subscriber_id=who.id,
+        address=address,
+        address_key=key,
+        asked_at=now,
+        expires_at=now + CHANGE_WITHIN,
+    )
+    session.add(row)
+    session.flush()
+    queue(session, kind="change_from", subscriber_id=who.id, now=now)
+    if may_write:
+        queue(session, kind="change_to", subscriber_id=who.id, now=now)
+    return _view(row, who)
+
+
+def read_change(session: Session, claim: Claim) -> ChangeView:
+    """The change that a link of one of its mails is about. Raises Unknown."""
+    row = session.get(AddressChange, claim.change_id)
+    who = session.get(Subscriber, claim.subscriber_id)
+    if row is None or who is None or row.subscriber_id != who.id:
+        raise Unknown("this change of address is done already, was replaced, or ran out")
+    return _view(row, who)
+
+
+def agree_to_change(session: Session, claim: Claim, *, secret: bytes, now: datetime) -> ChangeView:
+    """One address says so; the second of the two makes the change, and forgets the old address.
+
+    Safe to repeat until then. Raises Unknown as `read_change` does, and BadInput where the new
+    address must not be mailed or is subscribed by itself.
+    """
+    who = _held(session, claim.subscriber_id)
+    read_change(session, claim)
+    row = session.get_one(AddressChange, claim.change_id, populate_existing=True)
+    if claim.purpose == "change_from":
+        row.old_said_at = row.old_said_at or now
+    else:
+        row.new_said_at = row.new_said_at or now
+    view = _view(row, who)
+    if not view.done:
+        return view
+    if is_suppressed(session, row.address, secret):
+        raise BadInput("the new address must not be mailed: mail to it came back, or was refused")
+    other = _other(session, row.address_key)
+    if other is not None:
+        if other.state in ("active", "paused"):
+            raise BadInput("the new address is subscribed by itself; unsubscribe that one first")
+        session.delete(other)
+        session.flush()
+    who.address, who.address_key = row.address, row.address_key
+    who.bounce_points, who.bounced_at = 0, None
+    form = "the buttons in the mails to both addresses"
+    session.add(
+        Consent(subscriber_id=who.id, at=now, kind="moved", wording=CONSENT_TO_CHANGE, form=form)
+    )
+    session.delete(row)
+    session.flush()
+    return view
+
+
+def pending_change(session: Session, subscriber_id: int) -> ChangeView | None:
+    """The change that a subscriber has asked for, if any."""
+    row = session.scalar(select(AddressChange).where(AddressChange.subscriber_id == subscriber_id))
+    return None if row is None else _view(row, session.get_one(Subscriber, subscriber_id))
+
+
+def expire_changes(session: Session, now: datetime) -> None:
+    """Forget the changes that not both have agreed to in time."""
+    session.execute(delete(AddressChange).where(AddressChange.expires_at <= now))
+
+
+def _may_write(session: Session, key: str, address: str, secret: bytes, now: datetime) -> bool:
+    """Whether an address may be asked: by nobody else within the day, and not against its will."""
+    other = _other(session, key)
+    asked = select(AddressChange.id).where(
+        AddressChange.address_key == key, AddressChange.asked_at > now - _A_DAY
+    )
+    return not (
+        is_suppressed(session, address, secret)
+        or (other is not None and other.state in ("active", "paused"))
+        or session.scalars(asked).first() is not None
+    )
+
+
+def _other(session: Session, key: str) -> Subscriber | None:
+    return session.scalar(select(Subscriber).where(Subscriber.address_key == key))
+
+
+def _held(session: Session, subscriber_id: int) -> Subscriber:
+    row = session.get(Subscriber, subscriber_id, with_for_update=True)
+    if row is None:
+        raise Unknown("this subscription no longer exists")
+    return row
+
+
+def _view(row: AddressChange, who: Subscriber) -> ChangeView:
+    return ChangeView(
+        row.id,
+        who.id,
+        who.address,
+        row.address,
+        row.expires_at,
+        row.old_said_at is not None,
+        row.new_said_at is not None,
+    )
