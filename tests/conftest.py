@@ -4,7 +4,7 @@ import ipaddress
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -21,8 +21,13 @@ POSTGRES = os.environ.get(
     "TEST_POSTGRES_URL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 )
 RABBITMQ = os.environ.get("TEST_RABBITMQ_URL", "amqp://guest:guest@127.0.0.1:5672//")
-_RESTART = """
-SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences
+# TRUNCATE makes every table's file anew, which takes ten times as long for a few rows.
+_EMPTY = f"""
+DO $$ BEGIN
+{"".join(f"DELETE FROM {table.name};" for table in reversed(Base.metadata.sorted_tables))}
+PERFORM setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences
+WHERE last_value IS NOT NULL;
+END $$
 """
 SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
 
@@ -96,16 +101,23 @@ def sqlite_url(_sqlite_template: Path, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'digest.db'}"
 
 
-@pytest.fixture
-def postgres_url(_postgres_database: str) -> str:
-    """A migrated, empty PostgreSQL database."""
+@pytest.fixture(scope="session")
+def _postgres_emptied(_postgres_database: str) -> Iterator[Callable[[], None]]:
     engine = create_engine(_postgres_database)
-    with engine.begin() as connection:
-        # TRUNCATE makes every table's file anew, which takes ten times as long for a few rows.
-        for table in reversed(Base.metadata.sorted_tables):
-            connection.execute(table.delete())
-        connection.execute(text(_RESTART))
+    with engine.connect() as connection:
+
+        def emptied() -> None:
+            with connection.begin():
+                connection.execute(text(_EMPTY))
+
+        yield emptied
     engine.dispose()
+
+
+@pytest.fixture
+def postgres_url(_postgres_database: str, _postgres_emptied: Callable[[], None]) -> str:
+    """A migrated, empty PostgreSQL database."""
+    _postgres_emptied()
     return _postgres_database
 
 
