@@ -18,8 +18,8 @@ What a claim allows, each named after its page:
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -47,6 +47,7 @@ _KINDS: tuple[tuple[Purpose, Choice], ...] = (
     ("change_to", ""),
     ("feed", ""),
 )
+_VALUES: tuple[Choice, ...] = ("up", "down", "saved")
 _KIND_OF = {kind: i for i, kind in enumerate(_KINDS)}
 _HEAD = Struct(">BBI")  # key id, kind, expiry in Unix seconds
 _MAC_SIZE = 16
@@ -91,16 +92,33 @@ class Links:
         """The same link for a page of ours, whatever host name it was opened under."""
         return f"{self.base_path}/{claim.purpose}/{self.token(claim)}"
 
+    def votes(self, claim: Claim, paper_ids: Iterable[int]) -> list[tuple[str, str, str]]:
+        """The links of each paper to vote it up, down and saved; `claim` is of its edition.
+
+        The same as `url` gives for each: most links of a mail are these.
+        """
+        before = f"{self.base_url}/vote/"
+        heads = [self._head(replace(claim, purpose="vote", value=value)) for value in _VALUES]
+        return [
+            (
+                before + self._signed(heads[0] + paper),
+                before + self._signed(heads[1] + paper),
+                before + self._signed(heads[2] + paper),
+            )
+            for paper in map(packed, paper_ids)
+        ]
+
     def token(self, claim: Claim) -> str:
         """Sign a claim."""
+        change = packed(claim.change_id) if claim.change_id else b""
+        return self._signed(self._head(claim) + packed(claim.paper_id) + change)
+
+    def _head(self, claim: Claim) -> bytes:
         kind = _KIND_OF[claim.purpose, claim.value]
-        body = (
-            _HEAD.pack(self._key_id, kind, int(claim.expires_at.timestamp()))
-            + packed(claim.subscriber_id)
-            + packed(claim.edition_id)
-            + packed(claim.paper_id)
-            + (packed(claim.change_id) if claim.change_id else b"")
-        )
+        head = _HEAD.pack(self._key_id, kind, int(claim.expires_at.timestamp()))
+        return head + packed(claim.subscriber_id) + packed(claim.edition_id)
+
+    def _signed(self, body: bytes) -> str:
         return _encoded(body + _mac(body, self._keys[0]))
 
     def read(self, token: str, purpose: Purpose, now: datetime) -> Claim:

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import starmap
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -226,18 +227,13 @@ def render_edition(
     """An edition as subject, text and HTML, its links good for `LINKS_LIVE` from `issued`."""
     until = issued + LINKS_LIVE
     who, which = edition.subscriber_id, edition.edition_id
+    here = Claim("edition", who, until, which)
+    paper_ids = [item.paper_id for item in edition.items]
     signed = EditionLinks(
-        edition_url=links.url(Claim("edition", who, until, which)),
+        edition_url=links.url(here),
         unsubscribe_url=links.url(Claim("unsubscribe", who, until)),
         preferences_url=links.url(Claim("preferences", who, until)),
-        votes={
-            item.paper_id: VoteLinks(
-                up=links.url(Claim("vote", who, until, which, item.paper_id, "up")),
-                down=links.url(Claim("vote", who, until, which, item.paper_id, "down")),
-                saved=links.url(Claim("vote", who, until, which, item.paper_id, "saved")),
-            )
-            for item in edition.items
-        },
+        votes=dict(zip(paper_ids, starmap(VoteLinks, links.votes(here, paper_ids)), strict=True)),
     )
     spoken = language(edition.language or settings.language)
     return render(edition_mail(edition, signed, settings.postal_address, spoken))

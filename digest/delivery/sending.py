@@ -197,9 +197,15 @@ class _Run:
         self._count("cancelled", cancelled)
         for id_, error in unreadable:
             self._cannot_be_composed(id_, error)
+        # RSA lets other threads run: while some are signed, the next are composed.
+        signing: asyncio.Future[list[tuple[int, WireMessage]]] | None = None
         for start in range(0, len(letters), SIGN):
             composed = [found async for found in self._composed(letters[start : start + SIGN])]
-            self._ready += await asyncio.to_thread(self._signed, composed)
+            if signing:
+                self._ready += await signing
+            signing = asyncio.ensure_future(asyncio.to_thread(self._signed, composed))
+        if signing:
+            self._ready += await signing
 
     async def _composed(
         self, letters: Sequence[Letter]

@@ -2,8 +2,9 @@
 
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
+from typing import cast
 
-from sqlalchemy import update
+from sqlalchemy import Table, bindparam, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import suppress
@@ -13,6 +14,17 @@ from digest.store.tables import Subscriber
 # Points come one a day at most, and go when mail is taken again after as many days without one.
 POINTS_SUSPEND = 5
 QUIET = timedelta(days=7)
+
+_SUBSCRIBERS = cast("Table", Subscriber.__table__)
+_CLEAR = (
+    update(_SUBSCRIBERS)
+    .where(
+        _SUBSCRIBERS.c.id.in_(bindparam("ids", expanding=True)),
+        _SUBSCRIBERS.c.bounce_points > 0,
+        _SUBSCRIBERS.c.bounced_at <= bindparam("before"),
+    )
+    .values(bounce_points=0)
+)
 
 
 def bounced_hard(
@@ -47,16 +59,7 @@ def bounced_soft(session: Session, subscriber_id: int, *, now: datetime, sure: b
 def clear_points(session: Session, subscriber_ids: Collection[int], now: datetime) -> None:
     """Forget the points of those to whom mail went through, a quiet week after the last one."""
     if subscriber_ids:
-        session.execute(
-            update(Subscriber)
-            .where(
-                Subscriber.id.in_(subscriber_ids),
-                Subscriber.bounce_points > 0,
-                Subscriber.bounced_at <= now - QUIET,
-            )
-            .values(bounce_points=0),
-            execution_options={"synchronize_session": False},
-        )
+        session.execute(_CLEAR, {"ids": list(subscriber_ids), "before": now - QUIET})
 
 
 def _suspend(session: Session, row: Subscriber, now: datetime) -> None:

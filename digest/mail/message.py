@@ -107,7 +107,7 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
         f"To: {recipient}",
         *([f"Reply-To: {reply_to}"] if reply_to else []),
         _unstructured("Subject", rendered.subject),
-        f"Date: {format_datetime(headers.date)}",
+        f"Date: {_date(headers.date)}",
         f"Message-ID: <{message_id}>",
         *([f"Feedback-ID: {feedback_id}"] if feedback_id else []),
         *(_list_lines(headers.mailing_list, headers.sender_name) if headers.mailing_list else []),
@@ -134,6 +134,10 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
         message_id=message_id,
         smtputf8=not f"{envelope_sender}{sender}{recipient}{reply_to}".isascii(),
     )
+
+
+# The mails of an hour are queued together.
+_date = lru_cache(maxsize=64)(format_datetime)
 
 
 def _list_lines(mailing_list: MailingList, name: str) -> Iterator[str]:
@@ -186,6 +190,8 @@ def _unstructured(header: str, text: str) -> str:
     return _fold(header, text.split() if _is_plain(text) else _encoded_words(header, text))
 
 
+# Only recipients differ from mail to mail, and those have no names.
+@lru_cache(maxsize=64)
 def _mailbox(header: str, name: str, address: str) -> str:
     name = one_line(name)
     if not _is_plain(name) or len(name) > _MAX_PLAIN_NAME:
@@ -256,21 +262,25 @@ def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
         # Escaped text has no reference of its own, so all of these are ours.
         shown = _NO_REFERENCES.sub(b"", text.encode("ascii", "xmlcharrefreplace"))
     else:
-        shown = _MORE_CONTROLS.sub(b"", text.encode(errors="ignore"))
-    lines = [*shown.translate(None, _CONTROLS).rstrip(b"\n").split(b"\n"), b""]
-    wire = b"\r\n".join(lines)
-    if wire.isascii() and not _is_at_risk(lines, wire):
+        shown = text.encode(errors="ignore")
+        # Most of what begins with this byte is no control: to look costs less than to replace.
+        if any(part[:1] < b"\xa0" for part in shown.split(b"\xc2")[1:]):
+            shown = _MORE_CONTROLS.sub(b"", shown)
+    shown = shown.translate(None, _CONTROLS).rstrip(b"\n") + b"\n"
+    wire = shown.replace(b"\n", b"\r\n")
+    if wire.isascii() and not _is_at_risk(shown):
         return "7bit", wire
     # The encoder folds with the line end that it meets first, so there must be one.
     encoded = b"\n" + b2a_qp(wire, istext=True)
     return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:]
 
 
-def _is_at_risk(lines: list[bytes], wire: bytes) -> bool:
+def _is_at_risk(shown: bytes) -> bool:
     """Whether a server may change lines: for their length, blanks at the end, a mailbox's mark."""
+    lines = shown.split(b"\n")
     return (
         max(map(len, lines)) > _LONGEST_LINE
         or lines != list(map(bytes.rstrip, lines))
-        or b"\nFrom " in wire
-        or wire.startswith(b"From ")
+        or b"\nFrom " in shown
+        or shown.startswith(b"From ")
     )

@@ -221,12 +221,21 @@ def templates(code: str) -> jinja2.Environment:
     return environment
 
 
-def _laid_out(code: str, paper: MailPaper, template: str, own: Sequence[str], *, lead: bool) -> str:
+@cache
+def template(code: str, name: str) -> jinja2.Template:
+    """One of the templates, read and compiled when it is first asked for."""
+    found = templates(code).get_template(name)
+    # A chain of mappings takes ten times as long to look through, at every mail.
+    found.globals = dict(found.globals)
+    return found
+
+
+def _laid_out(code: str, paper: MailPaper, parts: str, own: Sequence[str], *, lead: bool) -> str:
     """A paper in a mail, with what is the reader's `own` in the places left for it."""
     votes = paper.votes
     pattern = _pattern(
         code,
-        template,
+        parts,
         paper.title,
         paper.short_title,
         paper.lane_label if paper.lane == "exploration" else "",
@@ -252,14 +261,14 @@ def _in_text(code: str, paper: MailPaper) -> str:
 
 
 @lru_cache(4096)
-def _pattern(code: str, template: str, *shared: Hashable) -> str:
+def _pattern(code: str, parts: str, *shared: Hashable) -> str:
     """What mails with a paper have in common, as a pattern for %: most of a mail is made here once.
 
     Text from outside has no controls any more, so that none of it is taken for a slot.
     """
-    made: str = templates(code).get_template(template).module.paper(*shared)  # type: ignore[attr-defined]
+    made: str = template(code, parts).module.paper(*shared)  # type: ignore[attr-defined]
     made = made.removesuffix("\n").replace("%", "%%").replace(_SLOT, "%s")
-    return in_ascii(made) if template.endswith(".html") else str(made)
+    return in_ascii(made) if parts.endswith(".html") else str(made)
 
 
 def in_ascii(html: str) -> str:
@@ -271,7 +280,7 @@ def in_ascii(html: str) -> str:
 
 def forget() -> None:
     """Read templates and catalogues anew when they are next asked for."""
-    for kept in (templates, _pattern, language, version):
+    for kept in (templates, template, _pattern, language, version):
         kept.cache_clear()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from digest.mail.content import EditionMail, Mail, one_line
-from digest.mail.press import in_ascii, templates, templates_folder
+from digest.mail.press import in_ascii, template, templates_folder
 
 __all__ = ["MAX_HTML_BYTES", "Rendered", "render", "templates_folder"]
 
@@ -46,4 +46,4 @@ def _lighter(mail: EditionMail, excess: int) -> EditionMail:
 
 
 def _fill(mail: Mail, part: str) -> str:
-    return templates(mail.language).get_template(f"{mail.name}/{part}").render(mail=mail)
+    return template(mail.language, f"{mail.name}/{part}").render(mail=mail)
