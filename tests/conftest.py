@@ -48,7 +48,7 @@ def _statements_compiled_once() -> Iterator[None]:
     def shared(*args: Any, **kwargs: Any) -> Engine:
         engine = create_engine(*args, **kwargs)
         other = first.setdefault(engine.dialect.name, engine)
-        engine.dialect, engine._compiled_cache = other.dialect, other._compiled_cache  # noqa: SLF001
+        engine.dialect, engine._compiled_cache = other.dialect, other._compiled_cache
         return engine
 
     with pytest.MonkeyPatch.context() as patch:
