@@ -36,6 +36,7 @@ from digest.errors import ServiceUnreachable
 from digest.mail.message import WireMessage
 from digest.store import Sessions
 from digest.store.tables import DeliveryState
+from digest.traces import span, tell
 
 T = TypeVar("T")
 
@@ -190,16 +191,19 @@ class _Run:
 
     async def _prepare(self) -> None:
         """Claim some mails and compose them, a little at a time: connections come first."""
-        letters, unreadable, cancelled = await _patiently(self._claim)
-        n = len(letters) + len(unreadable) + cancelled
-        self._due += n
-        self._all_claimed = n == 0
-        self._count("cancelled", cancelled)
-        for id_, error in unreadable:
-            self._cannot_be_composed(id_, error)
-        for start in range(0, len(letters), SIGN):
-            composed = [found async for found in self._composed(letters[start : start + SIGN])]
-            self._ready += await asyncio.to_thread(self._signed, composed)
+        with span("batch of mails"):
+            letters, unreadable, cancelled = await _patiently(self._claim)
+            n = len(letters) + len(unreadable) + cancelled
+            self._due += n
+            self._all_claimed = n == 0
+            self._count("cancelled", cancelled)
+            for id_, error in unreadable:
+                self._cannot_be_composed(id_, error)
+            for start in range(0, len(letters), SIGN):
+                composed = [found async for found in self._composed(letters[start : start + SIGN])]
+                self._ready += await asyncio.to_thread(self._signed, composed)
+            ids = [letter.delivery_id for letter in letters]
+            tell({"digest.ids": ids, "digest.cancelled": cancelled})
 
     async def _composed(
         self, letters: Sequence[Letter]

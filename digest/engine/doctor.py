@@ -27,6 +27,7 @@ from digest.papers.encoder import Encoder
 from digest.settings import Settings
 from digest.store import revision_of
 from digest.store.tables import Delivery, ListingRow, Subscriber
+from digest.traces import check_traces, wanted
 
 _MANY = 100
 # Longer than any job is held back after its first failures: then nobody is at it.
@@ -66,6 +67,7 @@ def checkup(
             ("disk", lambda: _disk(app)),
             ("sources", lambda: _sources(app)),
             ("clock", lambda: _clock(app, now)),
+            ("traces", _traces),
         ):
             yield from _guarded(part, check)
     finally:
@@ -261,6 +263,12 @@ def _clock(app: App, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _traces() -> Iterator[Finding]:
+    if variable := wanted():
+        check_traces()
+        yield Finding("traces", "ok", f"the collector that {variable} names takes them")
 
 
 def _is_local(host: str) -> bool:

@@ -14,6 +14,8 @@ from digest.errors import BadInput, BadSettings, ServiceUnreachable
 from digest.evaluation.cluster import OneCluster, cluster
 from digest.evaluation.sink import recorded
 from digest.settings import Settings
+from digest.traces import end_traces, span, start_traces
+from tests.collector import Collector, collecting
 from tests.engine.cluster_world import (
     leases,
     n_editions,
@@ -30,13 +32,25 @@ NOWHERE = "celery+amqp://me:hunter2@127.0.0.1:9//"
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
 def worked(
-    _postgres_database: str, rabbitmq_url: str, tmp_path_factory: pytest.TempPathFactory
+    _postgres_database: str,
+    rabbitmq_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    collector: Collector,
 ) -> Iterator[OneCluster]:
-    """A cluster with a worker that is up."""
+    """A cluster with a worker that is up, and tells of traces at once."""
     folder = tmp_path_factory.mktemp("cluster")
     with cluster(_postgres_database, rabbitmq_url, folder) as one:
-        worker = one.worker("--processes", "1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+            worker = one.worker("--processes", "1")
         try:
             ready(one)
             yield one
@@ -124,6 +138,22 @@ class TestEveryEngine:
         with one.app.sessions.reading() as session:
             ((_, until, _),) = held_back(session, right_now())
         assert until - right_now() <= FIRST_RETRY
+
+
+def test_what_a_worker_does_is_a_part_of_the_schedulers_trace(
+    worked: OneCluster, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    start_traces()
+    job = Job("housekeeping", "housekeeping")
+    leased(worked.app, job, "me")
+    with span("here"):
+        submit(worked, [job], "me")
+    end_traces()
+    theirs = collector.wait_for("job housekeeping")
+    (here,) = (one for one in collector.spans() if one.name == "here")
+    assert (theirs.trace, theirs.parent) == (here.trace, here.id)
+    assert theirs.told["digest.owner"] == "me"
 
 
 # Which engine, and what it says
