@@ -137,6 +137,11 @@ class CeleryEngine:
         if worker.exitcode:
             sys.exit(worker.exitcode)
 
+    def check(self) -> None:
+        """See that the broker is there. Raises ServiceUnreachable."""
+        with _reached(self._celery, self._url):
+            pass
+
     def clear(self) -> None:
         """Delete the queues and exchanges. Raises ServiceUnreachable."""
         with _reached(self._celery, self._url) as connection:

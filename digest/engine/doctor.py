@@ -24,7 +24,7 @@ from digest.engine.reach import CLOCK_MAY_DIFFER, check_pages, check_relay
 from digest.errors import DigestError, SourceUnreachable
 from digest.papers.collect import files_of, list_sources
 from digest.papers.encoder import Encoder
-from digest.settings import Settings
+from digest.settings import Settings, without_password
 from digest.store import revision_of
 from digest.store.tables import Delivery, ListingRow, Subscriber
 from digest.traces import check_traces, wanted
@@ -51,12 +51,13 @@ def checkup(
     try:
         app = open_app(settings, encoder=encoder)
     except (DigestError, SQLAlchemyError) as error:
-        fix = "mend database or secret_key in the settings"
+        fix = "mend what it names in the settings"
         yield Finding("database", "fault", _first_line(error), fix)
         return
     try:
         for part, check in (
             ("database", lambda: _database(app)),
+            ("engine", lambda: _engine(app)),
             ("encoder", lambda: _encoder(app)),
             ("mail", lambda: _mail(app, now)),
             ("relay", lambda: check_relay(settings.smtp, now)),
@@ -116,6 +117,11 @@ def _database(app: App) -> Iterator[Finding]:
     with app.sessions() as session:
         session.connection()  # a writing transaction can be had
     yield Finding("database", "ok", f"{shown}, revision {revision_of(app.sessions)}")
+
+
+def _engine(app: App) -> Iterator[Finding]:
+    app.engine.check()
+    yield Finding("engine", "ok", without_password(app.settings.engine))
 
 
 def _encoder(app: App) -> Iterator[Finding]:

@@ -60,6 +60,9 @@ class Engine(Protocol):
         no others, BadInput, or ServiceUnreachable.
         """
 
+    def check(self) -> None:
+        """See that jobs can be handed on. Raises ServiceUnreachable."""
+
     def clear(self) -> None:
         """Take away what was submitted and all that it waits in: an end to a measurement."""
 
@@ -87,6 +90,9 @@ class InlineEngine:
         contexts = [copy_context() for _ in jobs]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="job") as pool:
             return [report for report in pool.map(one, contexts, jobs) if report is not None]
+
+    def check(self) -> None:
+        """Nothing is in between."""
 
     def clear(self) -> None:
         """Nothing ever waits."""

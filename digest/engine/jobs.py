@@ -148,13 +148,16 @@ def give_back(session: Session, job: Job, *, owner: str = OWNER, undone: bool = 
 
 
 def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> datetime | None:
-    """Keep a failed job's lease until it may be tried again, and say when; None if it was lost."""
+    """Keep a failed job's lease until it may be tried again, and say when; None if it was lost.
+
+    It is nobody's then: a message that comes twice does not do the job before its time.
+    """
     mine = (Lease.key == job.key, Lease.owner == owner)
     failures = session.scalar(select(Lease.failures).where(*mine))
     if failures is None:
         return None
     until = now + min(FIRST_RETRY * 2.0 ** min(failures, 16), LONGEST_RETRY)
-    session.execute(update(Lease).where(*mine).values(until=until, failures=failures + 1))
+    session.execute(update(Lease).where(*mine).values(owner="", until=until, failures=failures + 1))
     return until
 
 
