@@ -59,7 +59,7 @@ def _statements_compiled_once() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
-        if name.startswith("DIGEST_") and not name.startswith("DIGEST_REQUIRE_"):
+        if name.startswith(("DIGEST_", "OTEL_")) and not name.startswith("DIGEST_REQUIRE_"):
             monkeypatch.delenv(name)
 
 

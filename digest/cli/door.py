@@ -22,6 +22,7 @@ from digest.engine import App, open_app
 from digest.engine.logs import start_logging
 from digest.errors import BadInput
 from digest.settings import FILE_NAME, LogFormat, Settings, load_settings
+from digest.traces import end_traces, start_traces
 
 
 def parse_day(text: str) -> date:
@@ -80,12 +81,15 @@ def settings_of(ctx: typer.Context) -> Settings:
 
 @contextmanager
 def opened(ctx: typer.Context) -> Iterator[App]:
-    """The App of these settings, closed at the end."""
-    app = open_app(settings_of(ctx))
+    """The App of these settings, closed at the end; meanwhile it tells of spans, if wanted."""
+    settings = settings_of(ctx)
+    start_traces()
+    app = open_app(settings)
     try:
         yield app
     finally:
         app.sessions.engine.dispose()
+        end_traces()
 
 
 def log_to_stderr(form: LogFormat = "text") -> None:

@@ -29,8 +29,8 @@ def worker_(
 
     For settings whose engine is a RabbitMQ; `digest serve` or `digest tick` submits the jobs.
     """
-    log_to_stderr()
     settings = settings_of(ctx)
+    log_to_stderr(settings.log.format)
     open_engine(settings.engine).work(
         lambda: open_app(settings),
         now,

@@ -36,6 +36,7 @@ from digest.errors import ServiceUnreachable
 from digest.mail.message import WireMessage
 from digest.store import Sessions
 from digest.store.tables import DeliveryState
+from digest.traces import span, tell
 
 T = TypeVar("T")
 
@@ -190,14 +191,20 @@ class _Run:
 
     async def _prepare(self) -> None:
         """Claim some mails and compose them, a little at a time: connections come first."""
-        letters, unreadable, cancelled = await _patiently(self._claim)
-        n = len(letters) + len(unreadable) + cancelled
-        self._due += n
-        self._all_claimed = n == 0
-        self._count("cancelled", cancelled)
-        for id_, error in unreadable:
-            self._cannot_be_composed(id_, error)
-        # RSA lets other threads run: while some are signed, the next are composed.
+        with span("batch of mails"):
+            letters, unreadable, cancelled = await _patiently(self._claim)
+            n = len(letters) + len(unreadable) + cancelled
+            self._due += n
+            self._all_claimed = n == 0
+            self._count("cancelled", cancelled)
+            for id_, error in unreadable:
+                self._cannot_be_composed(id_, error)
+            await self._made(letters)
+            ids = [letter.delivery_id for letter in letters]
+            tell({"digest.ids": ids, "digest.cancelled": cancelled})
+
+    async def _made(self, letters: Sequence[Letter]) -> None:
+        """Compose and sign; RSA lets other threads run: meanwhile the next are composed."""
         signing: asyncio.Future[list[tuple[int, WireMessage]]] | None = None
         for start in range(0, len(letters), SIGN):
             composed = [found async for found in self._composed(letters[start : start + SIGN])]

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from digest.engine.app import App
 from digest.engine.tick import tick
-from digest.errors import BadSettings
+from digest.errors import BadSettings, DigestError
 from digest.settings import WebSettings
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def serve(
         server = _Server(config, ready)
         scheduler = BackgroundScheduler(timezone=UTC)
         scheduler.add_job(
-            lambda: tick(app, clock, stop=stopping.is_set),
+            lambda: _tick(app, clock, stopping.is_set),
             "interval",
             seconds=EVERY_SECONDS,
             next_run_time=datetime.now(UTC),
@@ -78,6 +78,14 @@ def serve(
                 stopping.set()
                 scheduler.shutdown(wait=True)
     log.info("stopped")
+
+
+def _tick(app: App, clock: Callable[[], datetime], stop: Callable[[], bool]) -> None:
+    try:
+        tick(app, clock, stop=stop)
+    except DigestError as error:
+        said = "%s; what is due is looked for again in %d s"
+        log.error(said, error, EVERY_SECONDS)  # noqa: TRY400 - it says what to do
 
 
 def config_of(settings: WebSettings, web: ASGIApp) -> uvicorn.Config:

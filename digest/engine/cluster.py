@@ -15,7 +15,7 @@ from multiprocessing import Event
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 from celery.worker.consumer import Consumer
 from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
@@ -26,6 +26,7 @@ from digest.engine.jobs import LEASE, Job, Kind
 from digest.engine.run import JobReport, run
 from digest.errors import BadInput, ServiceUnreachable
 from digest.settings import without_password
+from digest.traces import carried, continued, end_traces, start_traces
 
 if TYPE_CHECKING:
     from digest.engine.app import App
@@ -71,6 +72,7 @@ class CeleryEngine:
                         (job.kind, job.key, job.ids, job.name, owner),
                         queue=f"{self._prefix}.{job.kind}",
                         producer=producer,
+                        headers=carried(),
                         retry_policy=_PATIENCE,
                     )
         except (OperationalError, OSError) as error:
@@ -92,6 +94,7 @@ class CeleryEngine:
         if unknown := set(queues) - set(QUEUES):
             raise BadInput(f"queues: one of {', '.join(QUEUES)}, not {', '.join(sorted(unknown))}")
         _keep_the_dead(self._celery, self._prefix, self._url)
+        start_traces()
         stopping = Event()
         opened: list[App] = []
 
@@ -101,6 +104,10 @@ class CeleryEngine:
             threadpool_limits(1, user_api="blas")
             opened.append(open_app())
 
+        @signals.worker_process_shutdown.connect(weak=False)
+        def _leave(**_told: object) -> None:
+            end_traces()
+
         @signals.worker_shutting_down.connect(weak=False)
         def _end(**_told: object) -> None:
             stopping.set()
@@ -109,10 +116,12 @@ class CeleryEngine:
         def _leave_logging_alone(**_told: object) -> None:
             """Log as whoever started us wants it."""
 
-        @self._celery.task(name=_TASK)
-        def _perform(kind: Kind, key: str, ids: list[int], name: str, owner: str) -> None:
+        @self._celery.task(name=_TASK, bind=True)
+        def _perform(
+            task: Task, kind: Kind, key: str, ids: list[int], name: str, owner: str
+        ) -> None:
             job = Job(kind, key, tuple(ids), name)
-            with around(job) if around else nullcontext():
+            with continued(vars(task.request)), around(job) if around else nullcontext():
                 run(opened[0], job, owner, clock, stop=stopping.is_set)
 
         worker = self._celery.Worker(
@@ -127,6 +136,11 @@ class CeleryEngine:
         worker.start()
         if worker.exitcode:
             sys.exit(worker.exitcode)
+
+    def check(self) -> None:
+        """See that the broker is there. Raises ServiceUnreachable."""
+        with _reached(self._celery, self._url):
+            pass
 
     def clear(self) -> None:
         """Delete the queues and exchanges. Raises ServiceUnreachable."""

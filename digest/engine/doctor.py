@@ -24,9 +24,10 @@ from digest.engine.reach import CLOCK_MAY_DIFFER, check_pages, check_relay
 from digest.errors import DigestError, SourceUnreachable
 from digest.papers.collect import files_of, list_sources
 from digest.papers.encoder import Encoder
-from digest.settings import Settings
+from digest.settings import Settings, without_password
 from digest.store import revision_of
 from digest.store.tables import Delivery, ListingRow, Subscriber
+from digest.traces import check_traces, wanted
 
 _MANY = 100
 # Longer than any job is held back after its first failures: then nobody is at it.
@@ -50,12 +51,13 @@ def checkup(
     try:
         app = open_app(settings, encoder=encoder)
     except (DigestError, SQLAlchemyError) as error:
-        fix = "mend database or secret_key in the settings"
+        fix = "mend what it names in the settings"
         yield Finding("database", "fault", _first_line(error), fix)
         return
     try:
         for part, check in (
             ("database", lambda: _database(app)),
+            ("engine", lambda: _engine(app)),
             ("encoder", lambda: _encoder(app)),
             ("mail", lambda: _mail(app, now)),
             ("relay", lambda: check_relay(settings.smtp, now)),
@@ -66,6 +68,7 @@ def checkup(
             ("disk", lambda: _disk(app)),
             ("sources", lambda: _sources(app)),
             ("clock", lambda: _clock(app, now)),
+            ("traces", _traces),
         ):
             yield from _guarded(part, check)
     finally:
@@ -114,6 +117,11 @@ def _database(app: App) -> Iterator[Finding]:
     with app.sessions() as session:
         session.connection()  # a writing transaction can be had
     yield Finding("database", "ok", f"{shown}, revision {revision_of(app.sessions)}")
+
+
+def _engine(app: App) -> Iterator[Finding]:
+    app.engine.check()
+    yield Finding("engine", "ok", without_password(app.settings.engine))
 
 
 def _encoder(app: App) -> Iterator[Finding]:
@@ -261,6 +269,12 @@ def _clock(app: App, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield Finding("clock", "ok", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _traces() -> Iterator[Finding]:
+    if variable := wanted():
+        check_traces()
+        yield Finding("traces", "ok", f"the collector that {variable} names takes them")
 
 
 def _is_local(host: str) -> bool:

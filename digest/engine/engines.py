@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
 from datetime import datetime
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
@@ -59,6 +60,9 @@ class Engine(Protocol):
         no others, BadInput, or ServiceUnreachable.
         """
 
+    def check(self) -> None:
+        """See that jobs can be handed on. Raises ServiceUnreachable."""
+
     def clear(self) -> None:
         """Take away what was submitted and all that it waits in: an end to a measurement."""
 
@@ -78,9 +82,17 @@ class InlineEngine:
         stop: Callable[[], bool] = lambda: False,
     ) -> list[JobReport]:
         """Do all of them."""
+
+        def one(context: Context, job: Job) -> JobReport | None:
+            return context.run(run, app, job, owner, clock, stop=stop)
+
+        # Their spans are parts of ours, and a thread does not know it by itself.
+        contexts = [copy_context() for _ in jobs]
         with ThreadPoolExecutor(THREADS, thread_name_prefix="job") as pool:
-            reports = pool.map(lambda job: run(app, job, owner, clock, stop=stop), jobs)
-            return [report for report in reports if report is not None]
+            return [report for report in pool.map(one, contexts, jobs) if report is not None]
+
+    def check(self) -> None:
+        """Nothing is in between."""
 
     def clear(self) -> None:
         """Nothing ever waits."""

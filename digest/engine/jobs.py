@@ -148,13 +148,16 @@ def give_back(session: Session, job: Job, *, owner: str = OWNER, undone: bool = 
 
 
 def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> datetime | None:
-    """Keep a failed job's lease until it may be tried again, and say when; None if it was lost."""
+    """Keep a failed job's lease until it may be tried again, and say when; None if it was lost.
+
+    It is nobody's then: a message that comes twice does not do the job before its time.
+    """
     mine = (Lease.key == job.key, Lease.owner == owner)
     failures = session.scalar(select(Lease.failures).where(*mine))
     if failures is None:
         return None
     until = now + min(FIRST_RETRY * 2.0 ** min(failures, 16), LONGEST_RETRY)
-    session.execute(update(Lease).where(*mine).values(until=until, failures=failures + 1))
+    session.execute(update(Lease).where(*mine).values(owner="", until=until, failures=failures + 1))
     return until
 
 
@@ -163,9 +166,9 @@ def _ingest(session: Session, app: "App", now: datetime, _held: Collection[str])
     return [Job("ingest", f"ingest:{source.name}", name=source.name) for source in found]
 
 
-def _signups(session: Session, _app: "App", now: datetime, _held: Collection[str]) -> list[Job]:
-    """A job each: a library that cannot be read holds up nobody else."""
-    found = due_signups(session, now, limit=SIGNUPS)
+def _signups(session: Session, _app: "App", now: datetime, held: Collection[str]) -> list[Job]:
+    """A job each: a library that cannot be read holds up nobody else, however many there are."""
+    found = due_signups(session, now, limit=SIGNUPS, less=_numbers("signup", held))
     return [Job("signup", f"signup:{id_}", (id_,)) for id_ in found]
 
 
@@ -184,11 +187,16 @@ def _embed(session: Session, app: "App", _now: datetime, _held: Collection[str])
 
 def _compose(session: Session, _app: "App", now: datetime, held: Collection[str]) -> list[Job]:
     """Jobs of subscribers whose numbers, in order, fall into one range."""
-    busy = [int(key.partition(":")[2]) for key in held if key.startswith("compose:")]
+    busy = _numbers("compose", held)
     waiting = due_subscribers(
         session, now, limit=max(AT_ONCE - len(busy), 0) * SHARD, shard=SHARD, less=busy
     )
     return [Job("compose", f"compose:{n}", tuple(ids)) for n, ids in _shards(waiting, SHARD)]
+
+
+def _numbers(kind: Kind, held: Collection[str]) -> list[int]:
+    """The numbers in the keys of those that are held."""
+    return [int(key.partition(":")[2]) for key in held if key.startswith(f"{kind}:")]
 
 
 def _shards(ids: Iterable[int], size: int) -> Iterator[tuple[int, Iterator[int]]]:

@@ -1,7 +1,9 @@
 """Doing a job: one function a kind, the same for every engine, each safe to repeat."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ from digest.subscribers import (
 )
 from digest.subscribers.returns import take_in_mailboxes
 from digest.subscribers.throttle import forget_whole
+from digest.traces import tell
 
 if TYPE_CHECKING:
     from digest.engine.app import App
@@ -49,26 +52,29 @@ def perform(
         case "signup":
             return look_at(app.sessions, *job.ids, secret=app.secret, now=now)
         case "embed":
-            return f"{_embed(app, job, now)} embedded"
+            return _counted({"embedded": _embed(app, job, now)})
         case "compose":
             built = build_editions(app.sessions, job.ids, app.encoder.identity, now=now)
-            return f"{built.built} built, {built.empty} empty, {built.skipped} skipped"
+            return _counted(asdict(built))
         case "deliver":
             return _deliver(app, clock, stop)
         case "summaries":
             wrote = write_pending(app.sessions, app.settings.summaries, clock, stop=stop)
-            return f"{wrote.written} written, {wrote.refused} refused, {wrote.failed} failed"
+            return _counted(asdict(wrote))
         case "bounces":
             read = take_in_mailboxes(app.sessions, app.settings.bounces, secret=app.secret, now=now)
-            return ", ".join(f"{n} {one.done}" for one, n in read.items()) or "none"
+            came: Counter[str] = Counter()
+            for one, n in read.items():
+                came[one.done] += n
+            return _counted(came)
         case "housekeeping":
             gone = forget(app.sessions, app.settings.retention, now=now, stop=stop)
             with app.sessions() as session:
                 sunset = follow_sunset(session, app.settings.sunset, now=now)
-            done = [f"{n} {table} forgotten" for table, n in gone.items()]
+            counts = {f"{table} forgotten": n for table, n in gone.items()}
             if sunset.asked or sunset.paused:
-                done.append(f"{sunset.asked} asked whether they still read, {sunset.paused} paused")
-            return ", ".join(done) or "none"
+                counts |= {"asked whether they still read": sunset.asked, "paused": sunset.paused}
+            return _counted(counts)
 
 
 def housekeep(app: "App", now: datetime) -> None:
@@ -83,6 +89,12 @@ def housekeep(app: "App", now: datetime) -> None:
         sweep(session, now)
 
 
+def _counted(counts: Mapping[str, int]) -> str:
+    """The counts in a few words, which the span of the job is told, too."""
+    tell({f"digest.{what.replace(' ', '_')}": n for what, n in counts.items()})
+    return ", ".join(f"{n} {what}" for what, n in counts.items()) or "none"
+
+
 def _embed(app: "App", job: Job, now: datetime) -> int:
     if job.name == "interests":
         return embed_interests(app.sessions, app.encoder, ids=job.ids)
@@ -93,7 +105,8 @@ def _deliver(app: "App", clock: Callable[[], datetime], stop: Callable[[], bool]
     report = asyncio.run(
         deliver(app.sessions, app.transport(), app.postage, clock=clock, pace=app.pace(), stop=stop)
     )
-    said = [f"{n} {state}" for state, n in report.states.items()]
+    states = {str(state): n for state, n in report.states.items()}
+    said = [_counted(states)] if states else []
     if report.pause:
         said.append(f"paused until {report.pause.until:%H:%M} UTC: {report.pause.reason}")
     return ", ".join([*said, *report.doubts]) or "none"
@@ -110,4 +123,6 @@ def _collect(app: "App", name: str, clock: Callable[[], datetime]) -> str:
         allow=app.settings.fetch.allow,
         clock=clock,
     )
-    return f"{report.verdict}: {report.n_listings} listings, {report.n_new_papers} new papers"
+    tell({"digest.source": name, "digest.verdict": report.verdict})
+    counts = {"listings": report.n_listings, "new papers": report.n_new_papers}
+    return f"{report.verdict}: {_counted(counts)}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from digest.engine.jobs import LEASE, Job, give_back, hold_back, renew
 from digest.engine.perform import perform
 from digest.errors import DigestError
+from digest.traces import Told, span
 
 if TYPE_CHECKING:
     from digest.engine.app import App
@@ -47,8 +48,10 @@ def run(
             return None
     # What is left of a long job is due again, with a new lease and the right time.
     ends = began + LEASE / 2
+    told: Told = {"digest.job": job.key, "digest.ids": job.ids, "digest.owner": owner}
     try:
-        result = perform(app, job, clock, stop=lambda: stop() or clock() >= ends)
+        with span(f"job {job.kind}", told):
+            result = perform(app, job, clock, stop=lambda: stop() or clock() >= ends)
     except DigestError as error:
         return _failed(app, job, owner, str(error), clock())
     except Exception as error:

@@ -10,6 +10,7 @@ from digest.engine.jobs import OWNER, Job, due, give_back, held_back, take
 from digest.engine.perform import housekeep
 from digest.engine.run import JobReport
 from digest.errors import ServiceUnreachable
+from digest.traces import span, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class TickReport:
         return tuple(report for report in self.done if report.error)
 
 
+@span("tick")
 def tick(
     app: App,
     clock: Callable[[], datetime],
@@ -67,7 +69,17 @@ def tick(
             told(report)
         done += reports
     with app.sessions.reading() as session:
-        return TickReport(tuple(done), submitted, tuple(held_back(session, clock())))
+        came = TickReport(tuple(done), submitted, tuple(held_back(session, clock())))
+    tell(
+        {
+            "digest.owner": owner,
+            "digest.done": len(done),
+            "digest.failed": len(came.failed),
+            "digest.submitted": submitted,
+            "digest.held": len(came.held),
+        }
+    )
+    return came
 
 
 def _leased(app: App, jobs: list[Job], owner: str, now: datetime) -> list[Job]:

@@ -77,7 +77,8 @@ class LoadReport:
     `setting_up` is making readers, which is no part of it. `distinct` are editions of different
     papers or order. `taken` is what the sink has, `doubled` more than once; every reader's mail is
     `sent` or `refused`, or else it is in `others`. Memory is that of this process, in MB: when
-    papers were embedded, at most after that, and in the end.
+    papers were embedded, at most after that, and in the end. What the first ranges need that are
+    composed at once is in the second, and does not grow with readers: see deploy/SCALING.md.
     """
 
     subscribers: int

@@ -15,6 +15,7 @@ from digest.errors import SourceUnreachable
 from digest.sources.fetch import Answer, Mark, fetch, site_of
 from digest.store import Sessions, insert
 from digest.store.tables import Page, PageMark, SiteTurn
+from digest.traces import span, tell
 
 # How often a busy source is asked in all, and the seconds that we are ready to wait in between.
 TRIES = 3
@@ -48,12 +49,7 @@ class Visits:
             self._take_turn(url)
             known = self._known(url)
             try:
-                answer = fetch(
-                    url,
-                    contact=self.contact,
-                    allow=self.allow,
-                    mark=known[0] if known else None,
-                )
+                answer = self._fetched(url, known[0] if known else None)
             except SourceUnreachable as error:
                 if error.retry_after is None:
                     raise
@@ -90,6 +86,14 @@ class Visits:
             session.execute(
                 delete(PageMark).where(PageMark.source == self.source, PageMark.url.not_in(urls))
             )
+
+    def _fetched(self, url: str, mark: Mark | None) -> Answer:
+        told = {"digest.source": self.source, "server.address": site_of(url)[0]}
+        with span("fetch", told, kind="client"):
+            answer = fetch(url, contact=self.contact, allow=self.allow, mark=mark)
+            body = answer.body
+            tell({"digest.changed": body is not None, "digest.bytes": len(body or b"")})
+            return answer
 
     def _known(self, url: str) -> tuple[Mark, int] | None:
         """The mark of the page that is stored of `url`, and that page's number."""

@@ -5,9 +5,16 @@ safe to repeat after a crash. On SQLite, which has one writer as it is, they are
 """
 
 from collections.abc import Sequence
+from typing import Any
 
+import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import text
+
+
+def column(table: str, added: "sa.Column[Any]") -> None:
+    """Add a column, before steps that commit it: an interrupted attempt may have left it there."""
+    op.add_column(table, added, if_not_exists=_is_postgresql() or None)
 
 
 def index(name: str, table: str, columns: Sequence[str], *, where: str | None = None) -> None:

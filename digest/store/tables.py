@@ -322,6 +322,7 @@ class Subscriber(Base):
     __table_args__ = (
         UniqueConstraint("address_key"),
         Index(None, "state", "next_due_at", "id"),
+        Index(None, "state", "sunset_at", "sign_at", "confirmed_at"),
         _one_of("state", SubscriberState),
         _one_of("frequency", Frequency),
         _NEVER_AGAIN,

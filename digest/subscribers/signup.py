@@ -6,7 +6,7 @@ effect when the address confirms, and not before; of several forms for it the ne
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, cast
@@ -103,9 +103,16 @@ def sign_up(
     return "taken"
 
 
-def due_signups(session: Session, now: datetime, *, limit: int | None = None) -> list[int]:
-    """The numbers of the forms to look at, and of the libraries to read."""
+def due_signups(
+    session: Session, now: datetime, *, limit: int | None = None, less: Collection[int] = ()
+) -> list[int]:
+    """The numbers of the forms to look at, and of the libraries to read, those of `less` left out.
+
+    At most `limit`, those who wait longest first.
+    """
     query = select(Signup.id).where(Signup.due_at <= now).order_by(Signup.due_at).limit(limit)
+    if less:
+        query = query.where(Signup.id.not_in(less))
     return list(session.scalars(query))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, exists, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.settings import SunsetSettings
@@ -33,10 +33,11 @@ def is_sunset_due(session: Session, settings: SunsetSettings, now: datetime) -> 
     """Whether there is anybody to ask, or to pause."""
     if not settings.after_days:
         return False
-    silent = Subscriber.sunset_at.is_(None) & _silent_since(settings, now)
+    active = select(Subscriber.id).where(Subscriber.state == "active").limit(1)
     unanswered = Subscriber.sunset_at <= now - ANSWER_WITHIN
-    query = select(Subscriber.id).where(Subscriber.state == "active", silent | unanswered).limit(1)
-    return session.scalar(query) is not None
+    silent = (Subscriber.sunset_at.is_(None) & ever for ever in _silent_since(settings, now))
+    # One by one: of all at once a database would not see that the index answers them.
+    return any(session.scalar(active.where(one)) is not None for one in (unanswered, *silent))
 
 
 def follow_sunset(session: Session, settings: SunsetSettings, *, now: datetime) -> Sunset:
@@ -54,7 +55,8 @@ def follow_sunset(session: Session, settings: SunsetSettings, *, now: datetime) 
     )
     # A question that never left is asked again.
     lost = exists().where(*asked_of, Delivery.state.in_(("cancelled", "failed")))
-    session.execute(update(Subscriber).where(active, lost).values(sunset_at=None))
+    asked = Subscriber.sunset_at.is_not(None)
+    session.execute(update(Subscriber).where(active, asked, lost).values(sunset_at=None))
     arrived = exists().where(*asked_of, Delivery.state.in_(("sent", "uncertain")))
     silent = select(Subscriber).where(active, Subscriber.sunset_at <= now - ANSWER_WITHIN, arrived)
     paused = session.scalars(silent.limit(AT_ONCE).with_for_update(skip_locked=True)).all()
@@ -64,13 +66,13 @@ def follow_sunset(session: Session, settings: SunsetSettings, *, now: datetime) 
         session.add(Consent(subscriber_id=row.id, at=now, kind="sunset", wording=wording))
         cancel(session, row.id, now)
     quiet = select(Subscriber).where(
-        active, Subscriber.sunset_at.is_(None), _silent_since(settings, now)
+        active, Subscriber.sunset_at.is_(None), or_(*_silent_since(settings, now))
     )
-    asked = session.scalars(quiet.limit(AT_ONCE).with_for_update(skip_locked=True)).all()
-    for row in asked:
+    newly = session.scalars(quiet.limit(AT_ONCE).with_for_update(skip_locked=True)).all()
+    for row in newly:
         row.sunset_at = now
         queue(session, kind="sunset", subscriber_id=row.id, now=now)
-    return Sunset(len(asked), len(paused))
+    return Sunset(len(newly), len(paused))
 
 
 def is_asked(session: Session, subscriber_id: int) -> bool:
@@ -91,9 +93,15 @@ def note_sign(session: Session, subscriber_id: int, at: datetime) -> bool:
     return cast("CursorResult[Any]", result).rowcount > 0
 
 
-def _silent_since(settings: SunsetSettings, now: datetime) -> ColumnElement[bool]:
-    last_sign = func.coalesce(Subscriber.sign_at, Subscriber.confirmed_at, Subscriber.created_at)
-    return last_sign <= now - timedelta(days=settings.after_days)
+def _silent_since(settings: SunsetSettings, now: datetime) -> tuple[ColumnElement[bool], ...]:
+    """The ways in which the last sign of somebody may be too old; each a range of the index."""
+    before = now - timedelta(days=settings.after_days)
+    never, unconfirmed = Subscriber.sign_at.is_(None), Subscriber.confirmed_at.is_(None)
+    return (
+        Subscriber.sign_at <= before,
+        never & (Subscriber.confirmed_at <= before),
+        never & unconfirmed & (Subscriber.created_at <= before),
+    )
 
 
 def _since(row: Subscriber) -> datetime:

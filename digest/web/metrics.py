@@ -27,6 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from digest.engine.app import App
 from digest.engine.gauges import Gauge, read_gauges
+from digest.traces import span, tell
 from digest.web.answers import PRIVATE, SHUT
 
 # However many scrape, the database is asked so often.
@@ -50,8 +51,6 @@ class Requests:
 
     def saw(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request is answered."""
-        # Both are the visitor's to choose otherwise, and a label's values are never forgotten.
-        method = method if method in _METHODS else "other"
         self._count.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(seconds)
 
@@ -77,12 +76,21 @@ class Measured:
                 status = message["status"]
             await send(message)
 
-        try:
-            await self.app(scope, receive, noting)
-        finally:
-            # Our routes put their template there; what none of them takes has none.
-            route = scope.get("state", {}).get("route", "none")
-            self.requests.saw(scope["method"], route, status, time.perf_counter() - began)
+        # A visitor's own choice of method would be a label that is never forgotten.
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        with span(method, kind="server"):
+            try:
+                await self.app(scope, receive, noting)
+            finally:
+                # Our routes put their template there; what none of them takes has none.
+                route = scope.get("state", {}).get("route", "none")
+                self.requests.saw(method, route, status, time.perf_counter() - began)
+                told = {
+                    "http.request.method": method,
+                    "http.route": route,
+                    "http.response.status_code": status,
+                }
+                tell(told, name=f"{method} {route}")
 
 
 @dataclass(slots=True, eq=False)

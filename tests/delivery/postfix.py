@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,12 +74,17 @@ class Postfix:
         return not any(file.is_file() for queue in queues for file in queue.rglob("*"))
 
     def wait_for(self, done: Callable[[], bool], seconds: float = 120) -> None:
-        """Wait for what another program does; it has no way to tell, so it is asked."""
-        deadline = time.monotonic() + seconds
-        while not done():
-            log = (self.folder / "log").read_text().splitlines()
-            assert time.monotonic() < deadline, "\n".join(log[-20:])
-            time.sleep(0.05)
+        """Look whenever something is logged until it is so."""
+        said = []
+        follow = ["timeout", str(seconds), "tail", "--lines=+1", "-F", self.folder / "log"]
+        with subprocess.Popen(follow, stdout=subprocess.PIPE, text=True) as log:
+            assert log.stdout is not None
+            for line in log.stdout:
+                said.append(line)
+                if done():
+                    log.terminate()
+                    return
+        raise AssertionError("".join(said[-20:]))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, insert, select, text
+import psycopg
+from sqlalchemy import URL, func, insert, make_url, select, text
 
 from digest.engine import App
 from digest.evaluation.cluster import OneCluster
@@ -33,25 +34,47 @@ def right_now() -> datetime:
     return datetime.now(UTC)
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 180, *, what: str = "") -> float:
-    """Look until it is so, and tell how many seconds that took."""
+def wait_for(
+    app: App, condition: Callable[[], bool], seconds: float = 180, *, what: str = ""
+) -> float:
+    """Look whenever the database changes until it is so, and tell how many seconds that took."""
     start = time.monotonic()
-    while not condition():
-        assert time.monotonic() - start < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
+    with _connected(app.sessions.engine.url) as listener:
+        listener.execute("LISTEN changed")
+        while not condition():
+            assert time.monotonic() - start < seconds, f"not within {seconds} s: {what}"
+            # What becomes due by the clock alone, nobody tells.
+            list(listener.notifies(timeout=1, stop_after=1))
     return time.monotonic() - start
+
+
+def changes_are_told(database: str) -> None:
+    """Have a PostgreSQL database tell of its changes, for `wait_for`."""
+    with _connected(make_url(database)) as connection:
+        connection.execute(_TELL)
+
+
+def _connected(url: URL) -> "psycopg.Connection[tuple[object, ...]]":
+    plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    return psycopg.connect(plain, autocommit=True)
+
+
+_TELL = """
+CREATE OR REPLACE FUNCTION tell_of_a_change() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN NOTIFY changed; RETURN NULL; END $$
+""" + "".join(
+    f"""
+; CREATE OR REPLACE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON {table}
+FOR EACH STATEMENT EXECUTE FUNCTION tell_of_a_change()
+"""
+    for table in ("leases", "editions", "deliveries", "papers", "vectors")
+)
 
 
 def kill(worker: "subprocess.Popen[bytes]") -> None:
     """SIGKILL to the worker and all that it has started."""
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait(30)
-
-
-def ready(one: OneCluster, n: int = 1) -> None:
-    """Wait until so many workers have been at the broker since the beginning."""
-    log = one.folder / "workers.log"
-    wait_for(lambda: log.exists() and log.read_text().count(" ready.") >= n, 120, what="a worker")
 
 
 def read_papers(app: App, *titles: str, at: datetime | None = None) -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from digest.engine.clock import config_of, serve
-from digest.errors import BadSettings
+from digest.errors import BadSettings, ServiceUnreachable
 from digest.settings import WebSettings
 from digest.web import create_web
 from tests.engine.world import SEVEN, Installation, installed
@@ -86,14 +86,21 @@ def test_it_answers_and_ticks_and_stops_in_order_at_a_signal(
         free.bind((HOST, port))
 
 
+@pytest.mark.parametrize(
+    ("error", "traceback"), [(RuntimeError("no clock"), True), (ServiceUnreachable("gone"), False)]
+)
 def test_a_tick_that_fails_does_not_stop_the_server(
-    served: Installation, port: int, caplog: pytest.LogCaptureFixture
+    served: Installation,
+    port: int,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    traceback: bool,
 ) -> None:
     failed = Event()
 
     def clock() -> datetime:
         failed.set()
-        raise RuntimeError("no clock")
+        raise error
 
     def visitor() -> None:
         try:
@@ -105,7 +112,8 @@ def test_a_tick_that_fails_does_not_stop_the_server(
 
     web = create_web(served.app)
     serve(served.app, web, clock=clock, ready=lambda: Thread(target=visitor).start())
-    assert "no clock" in caplog.text
+    assert str(error) in caplog.text
+    assert ("Traceback" in caplog.text) == traceback
 
 
 def test_a_port_in_use_is_said_with_what_to_set(served: Installation, port: int) -> None:

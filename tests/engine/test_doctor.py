@@ -66,7 +66,8 @@ def test_a_good_installation_has_no_findings(tmp_path: Path, database_url: str) 
     findings = found(settings_of(tmp_path, database_url), now=datetime.now(UTC))
     findings.setdefault("disk", Finding("disk", "ok", "a server's own"))
     assert {part: finding.health for part, finding in findings.items()} == dict.fromkeys(
-        ("settings", "database", "encoder", "mail", "queue", "disk", "sources", "clock"), "ok"
+        ("settings", "database", "engine", "encoder", "mail", "queue", "disk", "sources", "clock"),
+        "ok",
     )
 
 
@@ -98,6 +99,12 @@ def test_a_closed_smtp_port_is_a_fault(good: Settings) -> None:
     state, said = health(changed(good, smtp=smtp), "mail")
     assert state == "fault"
     assert f"127.0.0.1:{port}" in said
+
+
+def test_a_broker_that_is_away_is_told_without_its_password(good: Settings) -> None:
+    away = changed(good, engine="celery+amqp://me:hunter2@127.0.0.1:9//")
+    state, said = health(away, "engine")
+    assert (state, "cannot reach the broker celery+amqp://me:***@" in said) == ("fault", True)
 
 
 def test_bounces_that_nobody_reads_are_told_once_mail_leaves(

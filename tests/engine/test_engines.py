@@ -14,12 +14,14 @@ from digest.errors import BadInput, BadSettings, ServiceUnreachable
 from digest.evaluation.cluster import OneCluster, cluster
 from digest.evaluation.sink import recorded
 from digest.settings import Settings
+from digest.traces import end_traces, span, start_traces
+from tests.collector import Collector, collecting
 from tests.engine.cluster_world import (
+    changes_are_told,
     leases,
     n_editions,
     nothing_twice,
     read_papers,
-    ready,
     right_now,
     sign_up,
     states,
@@ -30,15 +32,28 @@ NOWHERE = "celery+amqp://me:hunter2@127.0.0.1:9//"
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[Collector]:
+    with collecting() as collector:
+        yield collector
+
+
+@pytest.fixture(scope="module")
 def worked(
-    _postgres_database: str, rabbitmq_url: str, tmp_path_factory: pytest.TempPathFactory
+    _postgres_database: str,
+    rabbitmq_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    collector: Collector,
 ) -> Iterator[OneCluster]:
-    """A cluster with a worker that is up."""
+    """A cluster with a worker that is up, and tells of traces at once."""
     folder = tmp_path_factory.mktemp("cluster")
+    changes_are_told(_postgres_database)
     with cluster(_postgres_database, rabbitmq_url, folder) as one:
-        worker = one.worker("--processes", "1")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+            patch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+            worker = one.worker("--processes", "1")
         try:
-            ready(one)
+            # What comes first takes as long as the worker needs to start.
             yield one
             worker.terminate()
             assert worker.wait(60) == 0, one.log()
@@ -60,6 +75,7 @@ def one(request: pytest.FixtureRequest, postgres_url: str, tmp_path: Path) -> It
 
 @contextmanager
 def _inline(url: str, folder: Path) -> Iterator[OneCluster]:
+    changes_are_told(url)
     with cluster(url, "inline", folder) as here:
         yield here
 
@@ -82,7 +98,7 @@ class TestEveryEngine:
             tick(one.app, right_now)
             return states(one.app) == {"sent": 3} and leases(one.app) == []
 
-        wait_for(is_over, what=one.folder.name)
+        wait_for(one.app, is_over, what=one.folder.name)
         assert sum(recorded(one.folder / "mails").values()) == 3
         assert tick(one.app, right_now).done == ()
         nothing_twice(one)
@@ -93,10 +109,10 @@ class TestEveryEngine:
         job = Job("compose", "compose:0", tuple(range(1, 10)))
         leased(one.app, job, "me")
         submit(one, [job, job], "me")
-        wait_for(lambda: leases(one.app) == [])
+        wait_for(one.app, lambda: leases(one.app) == [])
         leased(one.app, job, "me again")
         submit(one, [job], "me again")
-        wait_for(lambda: leases(one.app) == [])
+        wait_for(one.app, lambda: leases(one.app) == [])
         assert n_editions(one.app) == 3
 
     def test_a_job_whose_lease_others_have_by_now_is_left_to_them(self, one: OneCluster) -> None:
@@ -108,7 +124,7 @@ class TestEveryEngine:
         # What comes after it in the same queue is done after it.
         leased(one.app, replace(mine, ids=()), "me")
         submit(one, [replace(mine, ids=())], "me")
-        wait_for(lambda: leases(one.app) == ["compose:0"])
+        wait_for(one.app, lambda: leases(one.app) == ["compose:0"])
         assert n_editions(one.app) == 0
 
     def test_a_job_that_fails_keeps_its_lease_for_a_while(self, one: OneCluster) -> None:
@@ -120,10 +136,26 @@ class TestEveryEngine:
             with one.app.sessions.reading() as session:
                 return [(key, n) for key, _, n in held_back(session, right_now()) if n]
 
-        wait_for(lambda: failures() == [(job.key, 1)])
+        wait_for(one.app, lambda: failures() == [(job.key, 1)])
         with one.app.sessions.reading() as session:
             ((_, until, _),) = held_back(session, right_now())
         assert until - right_now() <= FIRST_RETRY
+
+
+def test_what_a_worker_does_is_a_part_of_the_schedulers_trace(
+    worked: OneCluster, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    start_traces()
+    job = Job("housekeeping", "housekeeping")
+    leased(worked.app, job, "me")
+    with span("here"):
+        submit(worked, [job], "me")
+    end_traces()
+    theirs = collector.wait_for("job housekeeping")
+    (here,) = (one for one in collector.spans() if one.name == "here")
+    assert (theirs.trace, theirs.parent) == (here.trace, here.id)
+    assert theirs.told["digest.owner"] == "me"
 
 
 # Which engine, and what it says

@@ -28,13 +28,13 @@ from digest.evaluation.sink import recorded
 from digest.papers.collect import ingest_bytes
 from digest.store.tables import Paper, VectorRow
 from tests.engine.cluster_world import (
+    changes_are_told,
     kill,
     leases,
     n_due,
     n_editions,
     nothing_twice,
     read_papers,
-    ready,
     right_now,
     sign_up,
     states,
@@ -120,6 +120,7 @@ def one(
         )
         return url.replace(f"127.0.0.1:{parts.port}", f"127.0.0.1:{made.port}")
 
+    changes_are_told(postgres_url)
     with cluster(postgres_url, rabbitmq_url, tmp_path, through=through, reply_ms=4) as found:
         yield found
 
@@ -148,18 +149,17 @@ def test_a_worker_that_is_killed_while_it_composes(one: OneCluster, workers: lis
     sign_up(one.app, n)
     read_papers(one.app, "graph networks", "protein folding")
     workers.append(one.worker("--queues", "compose"))
-    ready(one)
     go_on(one)
-    wait_for(lambda: n_editions(one.app) > 0)
+    wait_for(one.app, lambda: n_editions(one.app) > 0)
     kill(workers[0])
     left = n_editions(one.app)
     assert 0 < left < n
     assert leases(one.app), "what it was at is leased still"
     workers.append(one.worker("--queues", "compose"))
-    seconds = wait_for(lambda: n_editions(one.app) > left, what=one.log())
+    seconds = wait_for(one.app, lambda: n_editions(one.app) > left, what=one.log())
     print(f"composing went on {seconds:.1f} s after a worker was killed, its start included")
     assert seconds < SOON < LEASE.total_seconds()
-    wait_for(lambda: all_composed(one) and leases(one.app, "compose") == [])
+    wait_for(one.app, lambda: all_composed(one) and leases(one.app, "compose") == [])
     assert n_editions(one.app) == n
     assert states(one.app) == {"queued": n}
     nothing_twice(one)
@@ -169,19 +169,18 @@ def test_a_worker_that_is_killed_while_it_sends(one: OneCluster, workers: list) 
     n = 600
     fill_outbox(one.app.sessions, n, now=right_now())
     workers.append(one.worker("--queues", "deliver"))
-    ready(one)
     go_on(one)
     mails = one.folder / "mails"
-    wait_for(lambda: sum(recorded(mails).values()) > 20)
+    wait_for(one.app, lambda: sum(recorded(mails).values()) > 20)
     kill(workers[0])
     taken = sum(recorded(mails).values())
     assert taken < n
     workers.append(one.worker("--queues", "deliver"))
-    seconds = wait_for(lambda: sum(recorded(mails).values()) > taken)
+    seconds = wait_for(one.app, lambda: sum(recorded(mails).values()) > taken)
     print(f"sending went on {seconds:.1f} s after a worker was killed, its start included")
     assert seconds < SOON
     # What it had claimed waits for the end of the claim; what it had begun is nobody's to repeat.
-    wait_for(lambda: not leases(one.app, "deliver"))
+    wait_for(one.app, lambda: not leases(one.app, "deliver"))
     assert set(states(one.app)) <= {"sent", "claimed", "in_flight"}
     held = Counter(states(one.app))
     assert held["in_flight"] <= one.app.settings.smtp.connections
@@ -192,7 +191,7 @@ def test_a_worker_that_is_killed_while_it_sends(one: OneCluster, workers: list) 
         settled = set(states(one.app)) <= {"sent", "uncertain"}
         return settled and not leases(one.app, "deliver")
 
-    wait_for(is_over)
+    wait_for(one.app, is_over)
     found = Counter(states(one.app))
     assert found["sent"] + found["uncertain"] == n
     assert found["uncertain"] == held["in_flight"]
@@ -207,7 +206,6 @@ def test_a_worker_that_is_killed_while_it_embeds(one: OneCluster, workers: list)
     papers = {f"Paper {i} on graphs": f"We study graph number {i}. " * 20 for i in range(n)}
     ingest_bytes(one.app.sessions, "daily", page(at.date(), papers), at=at)
     workers.append(one.worker("--queues", "embed"))
-    ready(one)
     go_on(one)
 
     def n_vectors() -> int:
@@ -219,14 +217,14 @@ def test_a_worker_that_is_killed_while_it_embeds(one: OneCluster, workers: list)
             ready_ = select(func.count()).where(Paper.ready_at.is_not(None))
             return session.scalar(ready_) or 0
 
-    wait_for(lambda: n_vectors() > 0, 180, what=one.log())
+    wait_for(one.app, lambda: n_vectors() > 0, 180, what=one.log())
     kill(workers[0])
     left = n_vectors()
     assert 0 < left < n
     workers.append(one.worker("--queues", "embed"))
-    seconds = wait_for(lambda: n_vectors() > left, 180)
+    seconds = wait_for(one.app, lambda: n_vectors() > left, 180)
     print(f"embedding went on {seconds:.1f} s after a worker was killed, the model's load included")
-    wait_for(lambda: n_ready() == n and not leases(one.app), 180)
+    wait_for(one.app, lambda: n_ready() == n and not leases(one.app), 180)
     assert n_vectors() == n
 
 
@@ -237,9 +235,8 @@ def test_a_broker_whose_connections_are_cut(
     sign_up(one.app, n)
     read_papers(one.app, "graph networks")
     workers.append(one.worker("--queues", "compose,deliver"))
-    ready(one)
     go_on(one)
-    wait_for(lambda: n_editions(one.app) > 0)
+    wait_for(one.app, lambda: n_editions(one.app) > 0)
     proxies["broker"].cut()
     before = n_editions(one.app)
     assert before < n
@@ -249,7 +246,7 @@ def test_a_broker_whose_connections_are_cut(
         go_on(one)
         return states(one.app) == {"sent": n} and not leases(one.app)
 
-    seconds = wait_for(is_over, 180, what=one.log())
+    seconds = wait_for(one.app, is_over, 180, what=one.log())
     print(
         f"{n - before} of {n} editions were made and sent {seconds:.1f} s after the broker was cut"
     )
@@ -264,16 +261,15 @@ def test_a_database_whose_connections_are_cut(
     sign_up(one.app, n)
     read_papers(one.app, "graph networks")
     workers.append(one.worker("--queues", "compose"))
-    ready(one)
     go_on(one)
-    wait_for(lambda: n_editions(one.app) > 0)
+    wait_for(one.app, lambda: n_editions(one.app) > 0)
     proxies["database"].cut()
     assert n_editions(one.app) < n
     proxies["database"].mend()
-    wait_for(lambda: all_composed(one) or n_editions(one.app) >= n - 400)
+    wait_for(one.app, lambda: all_composed(one) or n_editions(one.app) >= n - 400)
     # The job that met it is held back, or its lease runs out: either is over by then.
     time_goes_by(one.app, max(FIRST_RETRY, LEASE))
-    wait_for(lambda: all_composed(one) and not leases(one.app, "compose"))
+    wait_for(one.app, lambda: all_composed(one) and not leases(one.app, "compose"))
     print(f"what a cut database interrupted is done again within {max(FIRST_RETRY, LEASE)}")
     assert n_editions(one.app) == n
     nothing_twice(one)
@@ -284,7 +280,6 @@ def test_two_schedulers_at_once(one: OneCluster, workers: list) -> None:
     sign_up(one.app, n)
     read_papers(one.app, "graph networks")
     workers += [one.worker("--queues", "compose,deliver") for _ in range(2)]
-    ready(one, 2)
 
     def scheduler(_n: int) -> int:
         submitted = 0
@@ -294,7 +289,7 @@ def test_two_schedulers_at_once(one: OneCluster, workers: list) -> None:
 
     with ThreadPoolExecutor(2) as pool:
         submitted = sum(pool.map(scheduler, range(2)))
-    wait_for(lambda: not leases(one.app))
+    wait_for(one.app, lambda: not leases(one.app))
     ended = Counter(job.key for job in one.jobs())
     assert sum(ended.values()) <= submitted
     composed = {key: times for key, times in ended.items() if key.startswith("compose")}
@@ -309,14 +304,13 @@ def test_workers_whose_clocks_are_minutes_apart(one: OneCluster, workers: list) 
     workers += [
         one.worker("--queues", "compose,deliver", f"--ahead={ahead}") for ahead in (-300, 300)
     ]
-    ready(one, 2)
 
     def is_over() -> bool:
         # What the worker ahead has queued is due when its time has come: here at once.
         tick(one.app, lambda: right_now() + timedelta(minutes=5))
         return states(one.app) == {"sent": n} and n_due(one.app) == 0
 
-    seconds = wait_for(is_over, 120, what=one.log())
+    seconds = wait_for(one.app, is_over, 120, what=one.log())
     print(f"with clocks ten minutes apart a morning took {seconds:.1f} s")
     assert n_editions(one.app) == n
     nothing_twice(one)

@@ -19,6 +19,7 @@ from digest.engine.jobs import (
     give_back,
     held_back,
     hold_back,
+    renew,
     take,
 )
 from digest.papers.collect import ingest_bytes
@@ -202,6 +203,15 @@ def test_only_its_owner_gives_a_lease_back(world: Installation) -> None:
     with world.app.sessions() as session:
         give_back(session, JOB, owner="me")
     assert taken(world, JOB, owner="other")
+
+
+def test_a_failed_job_is_nobodys_so_no_second_message_does_it_early(world: Installation) -> None:
+    taken(world, JOB, owner="me")
+    with world.app.sessions() as session:
+        until = hold_back(session, JOB, SEVEN, owner="me")
+        assert not renew(session, JOB, SEVEN, owner="me")
+        give_back(session, JOB, owner="me", undone=True)
+        assert held_back(session, SEVEN) == [(JOB.key, until, 1)]
 
 
 def test_back_off_doubles_up_to_a_limit_and_success_forgets_it(world: Installation) -> None:

@@ -1,9 +1,12 @@
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, inspect, select, text
+from sqlalchemy import delete, event, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -82,7 +85,11 @@ def test_the_subscribers_table_keeps_its_constraints(first: Sessions) -> None:
             look.get_unique_constraints("subscribers"),
             sorted(str(check) for check in look.get_check_constraints("subscribers")),
             {index["name"]: index["unique"] for index in look.get_indexes("subscribers")}.keys()
-            - {"ix_subscribers_state_next_due_at", "ix_subscribers_state_next_due_at_id"},
+            - {
+                "ix_subscribers_state_next_due_at",
+                "ix_subscribers_state_next_due_at_id",
+                "ix_subscribers_state_sunset_at_sign_at_confirmed_at",
+            },
             look.get_foreign_keys("interests"),
         )
 
@@ -134,6 +141,67 @@ TRIED = """
 INSERT INTO attempts (id, delivery_id, at, state, code, reply)
 VALUES (5, 3, '2026-03-01 12:00:00.000000', 'sent', 250, 'ok')
 """
+
+
+class Killed(Exception):
+    """The process ended there."""
+
+
+@contextmanager
+def killed_before(sessions: Sessions, done: set[str], most: int) -> Iterator[None]:
+    """Kill whoever is about to run a statement online that is not `done`, once for each."""
+
+    def look(_c: object, _cursor: object, said: str, *_more: object) -> None:
+        online = re.search(r"CONCURRENTLY|VALIDATE|NOT VALID", said)
+        if online and said not in done and len(done) < most:
+            done.add(said)
+            raise Killed(said)
+
+    event.listen(sessions.engine, "before_cursor_execute", look)
+    try:
+        yield
+    finally:
+        event.remove(sessions.engine, "before_cursor_execute", look)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    ("before", "after", "most"),
+    [("0010", "0011", 1), pytest.param("0003", newest_revision(), 1000, marks=pytest.mark.slow)],
+)
+def test_a_migration_that_is_killed_goes_on_where_it_was(
+    first: Sessions, before: str, after: str, most: int
+) -> None:
+    def tables() -> dict[str, object]:
+        look = inspect(first.engine)
+        return {
+            name: (
+                sorted(column["name"] for column in look.get_columns(name)),
+                sorted(str(index) for index in look.get_indexes(name)),
+                sorted(str(check) for check in look.get_check_constraints(name)),
+            )
+            for name in look.get_table_names()
+        }
+
+    def at_last(there: Callable[[], None]) -> None:
+        done: set[str] = set()
+        while True:
+            n = len(done)
+            with suppress(Killed), killed_before(first, done, most):
+                there()
+                assert n > 0
+                return
+            assert len(done) == n + 1
+
+    move(first, after)
+    whole = tables()
+    at_last(lambda: go_back(first, before))
+    assert revision_of(first) == before
+    at_last(lambda: move(first, after))
+    assert tables() == whole
+    with first.reading() as session:
+        unusable = "SELECT count(*) FROM pg_index WHERE NOT indisvalid"
+        assert session.scalar(text(unusable)) == 0
 
 
 _, *OLDER = [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()]

@@ -9,7 +9,7 @@ twice: minutes for a hundred million rows. Every text is then looked at once by 
 import sqlalchemy as sa
 from alembic import op
 
-from digest.store.online import index, no_index
+from digest.store.online import column, index, no_index
 
 revision = "0011"
 down_revision = "0010"
@@ -33,7 +33,7 @@ def upgrade() -> None:
     """Add two columns and the indexes."""
     # Not in a batch: see 0002.
     for table in ("papers", "interests"):
-        op.add_column(table, sa.Column("embedded_by", sa.Text(), nullable=True))
+        column(table, sa.Column("embedded_by", sa.Text(), nullable=True))
     for name, (table, columns, where) in _INDEXES.items():
         index(name, table, columns, where=where)
     no_index(*_BEFORE[:2])

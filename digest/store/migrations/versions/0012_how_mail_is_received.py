@@ -29,6 +29,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take it away."""
+    no_index("ix_suppressions_at", "suppressions")
     op.drop_column("subscribers", "sunset_at")
     op.drop_column("subscribers", "sign_at")
-    no_index("ix_suppressions_at", "suppressions")
