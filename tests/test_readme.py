@@ -46,6 +46,7 @@ def test_the_picture_comes_before_the_commands_and_is_there() -> None:
     assert all((ROOT / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
 
 
+@pytest.mark.slow
 def test_the_demo_runs_as_the_readme_says(tmp_path: Path) -> None:
     done = run("digest demo", tmp_path)
     assert done.returncode == 0, done.stderr

@@ -72,6 +72,7 @@ def findings(browser: Browser, mails: list[Mail]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_serious_in_any_kind_of_mail(browser: Browser) -> None:
     mails = [
         replace(mail, papers=mail.papers[:1])

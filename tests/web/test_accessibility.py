@@ -67,7 +67,7 @@ def check(page: Page, where: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, where
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_and_nothing_scrolls_sideways_on_a_small_phone(
     world: World, base: str, browser: Browser, scheme: str
 ) -> None:

@@ -137,7 +137,7 @@ def test_without_javascript_the_buttons_do_the_same(
     context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_serious_and_a_small_phone_has_room(
     served: App, browser: Browser, scheme: str
 ) -> None:

@@ -128,6 +128,7 @@ def votes(world: World) -> list[tuple[str, bool]]:
         return [(value, held is not None) for value, held in rows]
 
 
+@pytest.mark.slow
 def test_a_reader_s_whole_life_with_us(
     world: World,
     browser: Browser,
