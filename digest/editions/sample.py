@@ -82,7 +82,7 @@ def sample(
         ground=ground,
         now=now,
     )
-    profiles = fit_profiles(signals, ground.space)
+    profiles = fit_profiles(signals, ground.space, standing(session).live)
     ids = new.candidates.ids
     rankings = rank(
         profiles,

@@ -37,7 +37,8 @@ _THREADS = min(4, os.cpu_count() or 1)
 def fit_profiles(signals: Signals, space: Space, ranker: Ranker = STANDARD) -> Profiles:
     """Fit every subscriber's profile; cost linear in subscribers, memory bounded by batches.
 
-    `ranker` says what a dislike counts, and how fast votes fade. A subscriber without signals gets the direction zero; a point that is not finite lies at zero.
+    `ranker` says how much a dislike counts, and how fast votes fade. A subscriber without signals
+    gets the direction zero; a point that is not finite lies at zero.
     """
     n_subscribers, d = len(signals.sizes), len(space.spectrum)
     signals = replace(signals, points=finite_rows(signals.points))
