@@ -26,6 +26,7 @@ from digest.ranking.rank import rank
 from digest.ranking.types import Floats, Wishes
 from digest.ranking.variety import varied
 from digest.sources.listing import Listing
+from digest.store.rankers import standing
 from digest.store.tables import ListingRow, Paper, PaperKey
 
 # Votes of a library that a sample heeds; ranking hears no more of anybody.
