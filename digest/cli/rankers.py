@@ -26,10 +26,10 @@ from digest.store.rankers import (
     Change,
     changes,
     defined,
+    in_force,
     promote,
     ranker_named,
     rollback,
-    standing,
     start_trial,
     stop_trial,
 )
@@ -44,17 +44,17 @@ _OneObject = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 def list_(ctx: typer.Context, as_json: _OneObject = False) -> None:
     """List the rankers that there are, which one is live, and what was changed when."""
     with opened(ctx) as digest, digest.sessions.reading() as session:
-        stands, history = standing(session), changes(session)
+        ruling, history = in_force(session), changes(session)
         rankers = defined(digest.settings)
-    rows = [_row(one, "live" if one == stands.live else "") for one in rankers.values()]
-    if stands.live not in rankers.values():
-        rows.insert(0, _row(stands.live, "live, as it was promoted"))
+    rows = [_row(one, "live" if one == ruling.live else "") for one in rankers.values()]
+    if ruling.live not in rankers.values():
+        rows.insert(0, _row(ruling.live, "live, as it was promoted"))
     if as_json:
-        print_json({**asdict(stands), "rankers": rows, "changes": [asdict(one) for one in history]})
+        print_json({**asdict(ruling), "rankers": rows, "changes": [asdict(one) for one in history]})
         return
     show(rows, {name: name for name in rows[0]}, as_json=False)
-    if stands.trial:
-        names = " and ".join(one.name for one in stands.trial)
+    if ruling.trial:
+        names = " and ".join(one.name for one in ruling.trial)
         say(f"\nOn trial, sharing every list: {names}")
     if history:
         say("\nChanges, newest first")
@@ -68,7 +68,7 @@ def promote_(ctx: typer.Context, name: _Name) -> None:
     Its settings are kept as they are now: change them in digest.toml, and promote it again.
     """
     with opened(ctx) as digest, digest.sessions() as session:
-        was = standing(session)
+        was = in_force(session)
         made = promote(session, ranker_named(digest.settings, name), at=now())
     say(f"{made.live.name} is live; before, it was {was.live.name}{_ended(was.trial)}")
 
@@ -77,7 +77,7 @@ def promote_(ctx: typer.Context, name: _Name) -> None:
 def rollback_(ctx: typer.Context) -> None:
     """Let the ranker make editions again that did before the last promotion; a trial ends."""
     with opened(ctx) as digest, digest.sessions() as session:
-        was = standing(session)
+        was = in_force(session)
         made = rollback(session, at=now())
     say(f"{made.live.name} is live again; before, it was {was.live.name}{_ended(was.trial)}")
 

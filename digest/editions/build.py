@@ -26,7 +26,7 @@ from digest.languages import msgid
 from digest.ranking.types import Ranking, RunnerUp
 from digest.store import Sessions, insert
 from digest.store.deliveries import queue_editions
-from digest.store.rankers import standing
+from digest.store.rankers import in_force
 from digest.store.tables import (
     EditionItemRow,
     EditionRow,
@@ -215,8 +215,8 @@ def _previews(
             _preview(order, nothing, (), (), 0, known=False, thin=thin[order.local_date], now=now)
             for order in orders
         ]
-    stands = standing(session)
-    first, *others = [shard.fit(ranker) for ranker in stands.trial or (stands.live,)]
+    ruling = in_force(session)
+    first, *others = [shard.fit(ranker) for ranker in ruling.trial or (ruling.live,)]
     ranked = shard.interleave(first, *others) if others else shard.rank(first)
     rankings = [ranked.of(i) for i in range(len(orders))]
     facts = facts_of(session, rankings)
@@ -234,7 +234,7 @@ def _previews(
             known=bool(known),
             thin=thin[order.local_date],
             receipt=receipts.get(order.subscriber_id),
-            ranker_change=stands.number,
+            ranker_change=ruling.number,
             now=now,
         )
         for order, ranking, known in zip(orders, rankings, first.known, strict=True)

@@ -3,7 +3,8 @@
 A replay ranks an edition again from what was known when it was built. It counts the likes that
 came then, and these came for what was shown: it favours the ranker whose lists were shown. What is
 kept without its time (mutes, withdrawals, links between papers, interests switched off, how long
-and how personal somebody wants their mail) is taken as it is now, for all rankers alike.
+and how personal somebody wants their mail) is taken as it is now, and what was changed since (an
+interest, a vote) counts from then on, for all rankers alike.
 """
 
 from collections import defaultdict

@@ -20,7 +20,7 @@ from digest.store.tables import RankerChange, RankerChangeKind
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class InForce:
     """Since change `number` (None: since ever) `live` ranks, and the two of `trial` share lists."""
 
     number: int | None = None
@@ -57,13 +57,13 @@ def ranker_named(settings: Settings, name: str) -> Ranker:
     return rankers[name]
 
 
-def standing(session: Session) -> Standing:
-    """How things stand."""
+def in_force(session: Session) -> InForce:
+    """What ranks now."""
     row = session.scalar(select(RankerChange).order_by(RankerChange.number.desc()).limit(1))
     if row is None:
-        return Standing()
+        return InForce()
     change = _change(row)
-    return Standing(change.number, change.live, change.trial)
+    return InForce(change.number, change.live, change.trial)
 
 
 def changes(session: Session) -> list[Change]:
@@ -74,7 +74,7 @@ def changes(session: Session) -> list[Change]:
 
 def promote(session: Session, ranker: Ranker, *, at: datetime) -> Change:
     """Make a ranker live, which ends a trial. Raises BadInput where nothing would change."""
-    now = standing(session)
+    now = in_force(session)
     if now.live == ranker and not now.trial:
         raise BadInput(f"{ranker.name} is live already")
     return _add(session, now, "promote", ranker, None, at)
@@ -93,14 +93,14 @@ def rollback(session: Session, *, at: datetime) -> Change:
             before.pop()
     if len(before) == 1:
         raise BadInput(f"{STANDARD.name} has been live from the start: nothing to go back to")
-    return _add(session, standing(session), "rollback", before[-2], None, at)
+    return _add(session, in_force(session), "rollback", before[-2], None, at)
 
 
 def start_trial(session: Session, one: Ranker, other: Ranker, *, at: datetime) -> Change:
     """Let two rankers share every list from now on. Raises BadInput while others do."""
     if one == other or one.name == other.name:
         raise BadInput(f"{one.name} against itself tells nothing: name two rankers")
-    now = standing(session)
+    now = in_force(session)
     if now.trial:
         names = " and ".join(ranker.name for ranker in now.trial)
         raise BadInput(f"{names} are on trial already: digest rankers interleave --stop ends that")
@@ -109,7 +109,7 @@ def start_trial(session: Session, one: Ranker, other: Ranker, *, at: datetime) -
 
 def stop_trial(session: Session, *, at: datetime) -> Change:
     """Let the live ranker alone make lists again. Raises BadInput where no trial runs."""
-    now = standing(session)
+    now = in_force(session)
     if not now.trial:
         raise BadInput("no rankers are on trial: digest rankers interleave A B starts a trial")
     return _add(session, now, "stop", now.live, None, at)
@@ -117,7 +117,7 @@ def stop_trial(session: Session, *, at: datetime) -> Change:
 
 def _add(
     session: Session,
-    before: Standing,
+    before: InForce,
     kind: RankerChangeKind,
     live: Ranker,
     trial: tuple[Ranker, Ranker] | None,

@@ -8,13 +8,13 @@ from digest.ranking.ranker import STANDARD, Ranker
 from digest.settings import Settings
 from digest.store import Sessions
 from digest.store.rankers import (
-    Standing,
+    InForce,
     changes,
     defined,
+    in_force,
     promote,
     ranker_named,
     rollback,
-    standing,
     start_trial,
     stop_trial,
 )
@@ -26,7 +26,7 @@ FRESH, WIDE = Ranker("fresh", half_life_days=90.0), Ranker("wide", diversity=0.5
 
 def test_promotions_are_a_stack_and_every_step_is_kept(sessions: Sessions) -> None:
     with sessions() as session:
-        assert standing(session) == Standing(None, STANDARD, None)
+        assert in_force(session) == InForce(None, STANDARD, None)
         for n, ranker in enumerate((FRESH, WIDE)):
             promote(session, ranker, at=NOON + timedelta(hours=n))
     live = []
@@ -40,7 +40,7 @@ def test_promotions_are_a_stack_and_every_step_is_kept(sessions: Sessions) -> No
         promote(session, WIDE, at=NOON)
         assert rollback(session, at=NOON).live == STANDARD
     with sessions.reading() as session:
-        assert standing(session) == Standing(6, STANDARD, None)
+        assert in_force(session) == InForce(6, STANDARD, None)
         made = changes(session)
         assert [change.number for change in made] == [6, 5, 4, 3, 2, 1]
         assert (made[-1].kind, made[-1].at, made[-1].live) == ("promote", NOON, FRESH)
@@ -63,7 +63,7 @@ def test_one_trial_runs_at_a_time_and_a_change_of_what_is_live_ends_it(sessions:
         with pytest.raises(BadInput, match="against itself tells nothing"):
             start_trial(session, FRESH, FRESH, at=NOON)
         start_trial(session, STANDARD, FRESH, at=NOON)
-        assert standing(session) == Standing(1, STANDARD, (STANDARD, FRESH))
+        assert in_force(session) == InForce(1, STANDARD, (STANDARD, FRESH))
         with pytest.raises(BadInput, match="standard and fresh are on trial already"):
             start_trial(session, STANDARD, WIDE, at=NOON)
         assert promote(session, FRESH, at=NOON).trial is None
@@ -71,7 +71,7 @@ def test_one_trial_runs_at_a_time_and_a_change_of_what_is_live_ends_it(sessions:
         assert stop_trial(session, at=NOON).live == FRESH
         start_trial(session, FRESH, WIDE, at=NOON)
         assert rollback(session, at=NOON).live == STANDARD
-        assert standing(session).trial is None
+        assert in_force(session).trial is None
 
 
 def test_the_standard_one_is_promoted_to_end_its_own_trial(sessions: Sessions) -> None:
@@ -83,12 +83,12 @@ def test_the_standard_one_is_promoted_to_end_its_own_trial(sessions: Sessions) -
 def test_of_two_changes_at_once_one_is_refused(sessions: Sessions) -> None:
     with sessions() as session:
         promote(session, FRESH, at=NOON)
-        late = Standing(None, STANDARD, None)
+        late = InForce(None, STANDARD, None)
         from digest.store.rankers import _add
 
         with pytest.raises(BadInput, match="somebody else has just changed the rankers"):
             _add(session, late, "promote", WIDE, None, NOON)
-        assert standing(session).live == FRESH
+        assert in_force(session).live == FRESH
 
 
 def test_what_another_version_kept_is_read_as_far_as_it_is_known(sessions: Sessions) -> None:
@@ -97,7 +97,7 @@ def test_what_another_version_kept_is_read_as_far_as_it_is_known(sessions: Sessi
         kept = {"name": "old", "diversity": 0.7, "sparkle": 3}
         session.execute(update(RankerChange).values(live=kept))
     with sessions.reading() as session:
-        assert standing(session).live == Ranker("old", diversity=0.7)
+        assert in_force(session).live == Ranker("old", diversity=0.7)
 
 
 def test_the_settings_define_rankers_beside_the_standard_one() -> None:
