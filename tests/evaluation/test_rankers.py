@@ -115,7 +115,7 @@ def test_the_likes_that_a_ranker_would_have_had_are_estimated_within_the_error(
 ) -> None:
     """Live shows five of twelve papers for sure and draws one of the other seven by lot."""
     sessions = open_database(sqlite_url)
-    ids = readers(sessions, [f"graph networks {CITIES[n % 12]}" for n in range(150)], 6)
+    ids = readers(sessions, [f"graph networks {CITIES[n % 12]}" for n in range(100)], 6)
 
     def likes(who: int, title: str) -> bool:
         return crc32(f"{who} {title}".encode()) % 5 < 2
@@ -134,9 +134,9 @@ def test_the_likes_that_a_ranker_would_have_had_are_estimated_within_the_error(
     beyond = [likes(*one) for one in listed - shown]
     (trendy,) = found.rankers
     assert trendy.likes.error is not None
-    assert trendy.likes.error < 0.3
+    assert trendy.likes.error < 0.4
     assert trendy.likes.value == pytest.approx(truth, abs=2 * trendy.likes.error)
-    assert trendy.judged == pytest.approx(1.0, abs=0.15)
+    assert trendy.judged == pytest.approx(1.0, abs=0.25)
     assert len(beyond) > 100
     assert trendy.rate.error is not None
     assert trendy.rate.value == pytest.approx(np.mean(beyond), abs=2 * trendy.rate.error)
