@@ -176,6 +176,15 @@ def _once(sources: tuple["SourceSettings", ...]) -> tuple["SourceSettings", ...]
     return sources
 
 
+def _rankers(rankers: dict[str, "RankerSettings"]) -> dict[str, "RankerSettings"]:
+    for name in rankers:
+        if name == "standard":
+            raise ValueError("standard is the one that is built in: choose another name")
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,39}", name):
+            raise ValueError(f"a name begins with a letter and has a-z, 0-9, hyphens: not {name!r}")
+    return rankers
+
+
 _HTTP_URL: TypeAdapter[HttpUrl] = TypeAdapter(HttpUrl)
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -401,6 +410,19 @@ class SourceSettings(_Part):
         return self
 
 
+class RankerSettings(_Part):
+    """A ranker beside the standard one, which has the rest of what it does not set.
+
+    What each does stands with `digest.ranking.ranker.Ranker`.
+    """
+
+    diversity: Annotated[float, Field(ge=0, le=1)] | None = None
+    dislike: Annotated[float, Field(ge=0, le=1)] | None = None
+    half_life_days: Annotated[float, Field(ge=1, le=36500)] | None = None
+    momentum: Annotated[float, Field(ge=0, le=100)] | None = None
+    exploration_heat: Annotated[float, Field(ge=0.001, le=100)] | None = None
+
+
 class Settings(_Part):
     """Everything an operator can set; `str()` hides the secrets."""
 
@@ -421,6 +443,9 @@ class Settings(_Part):
     defaults: SubscriberDefaults = SubscriberDefaults()
     fetch: FetchSettings = FetchSettings()
     summaries: SummarySettings = SummarySettings()
+    rankers: Annotated[dict[str, RankerSettings], AfterValidator(_rankers)] = Field(
+        default_factory=dict
+    )
     sources: Annotated[tuple[SourceSettings, ...], AfterValidator(_once)] = ()
 
 
@@ -466,7 +491,7 @@ def _leaves(model: type[BaseModel], above: _Path = ()) -> Iterator[_Path]:
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _leaves(kind, (*above, key))
-        elif key != "sources":
+        elif key not in ("sources", "rankers"):
             yield (*above, key)
 
 
@@ -525,6 +550,8 @@ def _names_beside(keys: list[str]) -> list[str]:
     for key in keys[:-1]:
         if key == "sources":
             model = SourceSettings
+        elif key == "rankers":
+            return list(RankerSettings.model_fields)
         elif not key.isdigit():
             model = model.model_fields[key].annotation
     return list(model.model_fields)

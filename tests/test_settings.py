@@ -209,6 +209,13 @@ def test_a_database_that_is_nowhere_near_stays_where_it_is(tmp_path: Path, url: 
             "line 1: sources: two are named a",
         ),
         ("engine = 'celery'", 'line 1: engine: "inline", or where RabbitMQ is'),
+        (
+            "[rankers.fresh]\nmomentun = 1",
+            "line 2: rankers.fresh.momentun: there is no such setting",
+        ),
+        ("[rankers.fresh]\ndislike = -1", "line 2: rankers.fresh.dislike: Input should be greater"),
+        ("[rankers]\nFresh = {}", "line 1: rankers: a name begins with a letter and has a-z, 0-9"),
+        ("[rankers]\nstandard = {}", "line 1: rankers: standard is the one that is built in"),
         ("[summaries]\nmodel = 'x'", "line 1: summaries: url and model go together: set both"),
         ("[mail\n", "is not valid TOML: Expected ']' at the end of a table declaration (at line 1"),
         ("a = 1\na = 2\n", "is not valid TOML: Cannot overwrite a value (at line 2"),

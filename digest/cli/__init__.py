@@ -26,6 +26,7 @@ _NOUNS = {
     "tick": "Do once what the scheduler would do now; for cron.",
     "status": "The day at a glance: due, built, sent, votes, sources.",
     "evaluate": "How ranking does, week by week, by what readers did with it.",
+    "rankers": "Ways to rank, weighed against each other, and which one is live.",
     "deliver": "Send the mails that are due.",
     "deliveries": "The mails, and what became of them.",
     "bounces": "Mail that came back, and what followed from it.",

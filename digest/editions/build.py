@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Exists, delete, exists, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
@@ -16,24 +15,18 @@ from digest.editions.news import (
     Order,
     Wish,
     count_new,
-    free_for,
-    had_by,
-    news_of,
     thin_because,
     was_taken_back,
 )
 from digest.editions.notes import notes_for
-from digest.editions.outcomes import calibration_of
 from digest.editions.receipts import receipts_of
 from digest.editions.schedule import last_due, local_date_of, next_due
+from digest.editions.shard import shard_of
 from digest.languages import msgid
-from digest.profiles.ground import ground_of
-from digest.profiles.signals import signals_of
-from digest.ranking.profile import fit_profiles
-from digest.ranking.rank import rank
-from digest.ranking.types import Ranking, RunnerUp, Wishes
+from digest.ranking.types import Ranking, RunnerUp
 from digest.store import Sessions, insert
 from digest.store.deliveries import queue_editions
+from digest.store.rankers import in_force
 from digest.store.tables import (
     EditionItemRow,
     EditionRow,
@@ -68,10 +61,14 @@ class BuildReport:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """An edition as it would be frozen, and the papers that lost."""
+    """An edition as it would be frozen, the papers that lost, and the change that it was ranked by.
+
+    `ranker_change` is its number, None before the first.
+    """
 
     edition: Edition
     runners_up: tuple[RunnerUp, ...]
+    ranker_change: int | None
 
 
 def due_subscribers(
@@ -209,62 +206,39 @@ def _has_papers() -> Exists:
 def _previews(
     session: Session, orders: Sequence[Order], encoder: str, *, now: datetime
 ) -> list[Preview]:
-    ground = ground_of(session, encoder, now=now) if orders else None
+    shard = shard_of(session, orders, encoder, now=now)
     thin = {day: thin_because(session, day) for day in {order.local_date for order in orders}}
     notes = notes_for(session, orders, now)
-    if ground is None:
+    if shard is None:
         nothing = Ranking((), ())
         return [
             _preview(order, nothing, (), (), 0, known=False, thin=thin[order.local_date], now=now)
             for order in orders
         ]
-    owners = [order.subscriber_id for order in orders]
-    since = min(order.since for order in orders)
-    new = news_of(session, since, encoder, ground, now=now)
-    had = had_by(session, owners, new, now)
-    profiles = fit_profiles(signals_of(session, owners, encoder, ground, now=now), ground.space)
-    ranked = rank(
-        profiles,
-        new.candidates,
-        _wishes(orders),
-        free=free_for(session, orders, new, had),
-        draws=np.array([_draw(order) for order in orders], np.float32),
-        calibration=calibration_of(session, now=now),
-    )
+    ruling = in_force(session)
+    first, *others = [shard.fit(ranker) for ranker in ruling.trial or (ruling.live,)]
+    ranked = shard.interleave(first, *others) if others else shard.rank(first)
     rankings = [ranked.of(i) for i in range(len(orders))]
     facts = facts_of(session, rankings)
-    receipts = receipts_of(session, orders, ground, profiles, now=now)
+    receipts = receipts_of(session, orders, shard.ground, first, now=now)
     return [
         _preview(
             order,
             ranking,
             tuple(
-                item_of(ranked, position, facts, new)
+                item_of(ranked, position, facts, shard.new)
                 for position, ranked in enumerate(ranking.chosen, 1)
             ),
             notes.get(order.subscriber_id, ()),
-            count_new(order, new, had[order.subscriber_id]),
+            count_new(order, shard.new, shard.had[order.subscriber_id]),
             known=bool(known),
             thin=thin[order.local_date],
             receipt=receipts.get(order.subscriber_id),
+            ranker_change=ruling.number,
             now=now,
         )
-        for order, ranking, known in zip(orders, rankings, profiles.known, strict=True)
+        for order, ranking, known in zip(orders, rankings, first.known, strict=True)
     ]
-
-
-def _wishes(orders: Sequence[Order]) -> Wishes:
-    return Wishes(
-        n=np.array([order.wish.length for order in orders], np.int64),
-        mix=np.array([order.wish.mix for order in orders], np.float32),
-        min_probability=np.array([order.wish.min_probability for order in orders], np.float32),
-    )
-
-
-def _draw(order: Order) -> float:
-    """A number from 0 to 1 that is a subscriber's for the day, in whatever shard they stand."""
-    drawn = blake2b(f"{order.subscriber_id} {order.local_date}".encode(), digest_size=4)
-    return int.from_bytes(drawn.digest()) / 2**32
 
 
 def _preview(
@@ -277,6 +251,7 @@ def _preview(
     known: bool,
     thin: str,
     receipt: Receipt | None = None,
+    ranker_change: int | None = None,
     now: datetime,
 ) -> Preview:
     edition = Edition(
@@ -292,7 +267,7 @@ def _preview(
         language=order.language,
         receipt=receipt,
     )
-    return Preview(edition, ranking.runners_up)
+    return Preview(edition, ranking.runners_up, ranker_change)
 
 
 def _pages(session: Session, orders: Sequence[Order], now: datetime) -> dict[datetime, str]:
@@ -436,6 +411,7 @@ def _edition_row(
         "language": edition.language,
         "receipt": edition.receipt and as_plain(edition.receipt),
         "pages": pages,
+        "ranker_change": made.ranker_change,
     }
 
 
@@ -451,4 +427,5 @@ def _item_row(edition_id: int, subscriber_id: int, item: EditionItem) -> dict[st
         "propensity": item.propensity,
         "card": freeze(item),
         "reasons": [as_plain(reason) for reason in item.reasons],
+        "team": item.team,
     }

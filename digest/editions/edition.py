@@ -39,7 +39,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class EditionItem:
-    """One ranked paper of an edition, with all that a mail or a page shows of it."""
+    """One ranked paper of an edition, with all that a mail or a page shows of it.
+
+    `team` is the ranker that chose it, where two shared the list; nobody is shown that.
+    """
 
     position: int
     paper_id: int
@@ -59,6 +62,7 @@ class EditionItem:
     probability: float | None
     propensity: float
     reasons: tuple[Reason, ...]
+    team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ _WORTH_TELLING = 0.05
 # What has a column of its own, or is read from the paper, is not frozen with the rest.
 _ELSEWHERE = {
     "position", "paper_id", "abstract", "lane", "score", "probability", "propensity", "reasons",
+    "team",
 }  # fmt: skip
 _SHOWN = tuple(field.name for field in fields(EditionItem) if field.name not in _ELSEWHERE)
 
@@ -234,6 +239,7 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
             EditionItemRow.propensity,
             cast(EditionItemRow.reasons, Text),
             cast(EditionItemRow.card, Text),
+            EditionItemRow.team,
         )
         .where(EditionItemRow.edition_id.in_(edition_ids))
         .order_by(EditionItemRow.edition_id, EditionItemRow.position)
@@ -312,6 +318,7 @@ def _item(
     propensity: float,
     reasons: str,
     card: str,
+    team: str | None,
 ) -> EditionItem:
     return EditionItem(
         position=position,
@@ -322,6 +329,7 @@ def _item(
         probability=probability,
         propensity=propensity,
         reasons=_reasons(reasons),
+        team=team,
         **_card(card),
     )
 

@@ -78,6 +78,7 @@ def item_of(ranked: RankedPaper, position: int, facts: Facts, new: News) -> Edit
         reasons=tuple(
             reason for share in ranked.shares if (reason := _reason(share, facts.names, momentum))
         ),
+        team=ranked.team,
     )
 
 

@@ -53,6 +53,7 @@ def receipts_of(
     before = fit_profiles(
         _without(profiles.signals, places, [voted[orders[i].subscriber_id] for i in places]),
         ground.space,
+        profiles.ranker,
     )
     moved = profiles.directions[places] - before.directions
     topics = _Topics.of(ground)

@@ -26,6 +26,7 @@ from digest.ranking.rank import rank
 from digest.ranking.types import Floats, Wishes
 from digest.ranking.variety import varied
 from digest.sources.listing import Listing
+from digest.store.rankers import in_force
 from digest.store.tables import ListingRow, Paper, PaperKey
 
 # Votes of a library that a sample heeds; ranking hears no more of anybody.
@@ -82,7 +83,7 @@ def sample(
         ground=ground,
         now=now,
     )
-    profiles = fit_profiles(signals, ground.space)
+    profiles = fit_profiles(signals, ground.space, in_force(session).live)
     ids = new.candidates.ids
     rankings = rank(
         profiles,

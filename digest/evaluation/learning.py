@@ -4,12 +4,11 @@ nDCG is of the list as it was shown, a like being gain 1 (Järvelin and Kekälä
 gain-based evaluation of IR techniques", 2002): 1.0 where every liked paper stood above every other.
 Readers look at the top first, so it flatters every ranker alike: compare weeks, not products.
 
-A paper in the exploration lane was drawn at random from all that were new to its reader, with the
-probability that is stored as its propensity. So what became of these tells without bias what a
-random choice would have been worth; the other lanes are set against it. The draw was uniform, so
-that the self-normalised inverse-propensity estimate of that choice (Swaminathan and Joachims, 2015)
-is the plain mean, each edition weighing the same. The error is that of a mean over editions, whose
-readers are not independent from one day to the next: it is rather too small.
+A paper in the exploration lane was drawn from the best that were not chosen, with the probability
+that is stored as its propensity. Weighted by its inverse (self-normalised; Swaminathan and
+Joachims, 2015), what became of these tells what a random choice among them would have been worth;
+the other lanes are set against it. Errors are over editions, whose readers are not independent from
+one day to the next: they are rather too small. `evaluation.rankers` goes by readers.
 """
 
 from collections import defaultdict
@@ -23,12 +22,14 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from digest.evaluation.propensity import Rate, self_normalised
 from digest.ranking.types import LANES
 from digest.store.tables import Delivery, EditionItemRow, EditionRow, VoteRow
 
 # A reader needs a day to answer.
 ANSWERED = timedelta(days=1)
-_LIKED = ("up", "saved")
+_ByLane = dict[str, dict[int, list[tuple[bool, float]]]]
+LIKED = ("up", "saved")
 _BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
 
 
@@ -54,7 +55,8 @@ class Week:
 class LaneRate:
     """Likes a paper shown, of one lane, with the standard error over editions.
 
-    `times_random` is how many times that is of what a random choice got; None where not known.
+    Exploration's is that of a random choice among its options, `times_random` how many times that
+    the others are; None where not known.
     """
 
     lane: str
@@ -110,12 +112,13 @@ def evaluate(session: Session, n: int, *, now: datetime) -> Evaluation:
     """The last `n` weeks; editions of the last day are left out of lanes and calibration."""
     weeks = read_weeks(session, n, now=now)
     since = _instant(weeks[0].monday, now)
-    is_liked = VoteRow.value.in_(_LIKED)
+    is_liked = VoteRow.value.in_(LIKED)
     rows = session.execute(
         select(
             EditionItemRow.edition_id,
             EditionItemRow.lane,
             EditionItemRow.probability,
+            EditionItemRow.propensity,
             is_liked,
         )
         .join(EditionRow, EditionRow.id == EditionItemRow.edition_id)
@@ -123,15 +126,16 @@ def evaluate(session: Session, n: int, *, now: datetime) -> Evaluation:
         .outerjoin(
             VoteRow,
             (VoteRow.subscriber_id == EditionItemRow.subscriber_id)
-            & (VoteRow.paper_id == EditionItemRow.paper_id),
+            & (VoteRow.paper_id == EditionItemRow.paper_id)
+            & VoteRow.held_at.is_(None),
         )
         .where(EditionRow.built_at >= since, EditionRow.built_at <= now - ANSWERED),
         execution_options={"yield_per": 10_000},
     )
-    shown: dict[str, dict[int, list[bool]]] = {lane: defaultdict(list) for lane in LANES}
+    shown: _ByLane = {lane: defaultdict(list) for lane in LANES}
     said: list[tuple[float, bool]] = []
-    for edition_id, lane, probability, like in rows:
-        shown[lane][edition_id].append(bool(like))
+    for edition_id, lane, probability, propensity, like in rows:
+        shown[lane][edition_id].append((bool(like), 1 / propensity))
         if probability is not None:
             said.append((probability, bool(like)))
     bins, error = _calibration(said)
@@ -148,7 +152,8 @@ def _voted(
         .join(
             VoteRow,
             (VoteRow.subscriber_id == EditionItemRow.subscriber_id)
-            & (VoteRow.paper_id == EditionItemRow.paper_id),
+            & (VoteRow.paper_id == EditionItemRow.paper_id)
+            & VoteRow.held_at.is_(None),
         )
         .where(EditionRow.built_at >= since)
     )
@@ -156,18 +161,18 @@ def _voted(
     places: dict[tuple[date, int], list[int]] = defaultdict(list)
     for edition_id, day, position, value in rows:
         votes[_monday(day)][value] += 1
-        if value in _LIKED:
+        if value in LIKED:
             places[_monday(day), edition_id].append(position)
-    ndcg: dict[date, list[float]] = defaultdict(list)
+    ndcg_of: dict[date, list[float]] = defaultdict(list)
     for (monday, _), some in places.items():
-        ndcg[monday].append(_ndcg(some))
-    return votes, ndcg
+        ndcg_of[monday].append(ndcg(some, len(some)))
+    return votes, ndcg_of
 
 
-def _ndcg(liked: Sequence[int]) -> float:
-    """Of a list of which those at these places, from 1, were liked."""
-    gains = 1 / np.log2(np.arange(2, max(liked) + 2))
-    return float(sum(gains[place - 1] for place in liked) / gains[: len(liked)].sum())
+def ndcg(places: Sequence[int], n_liked: int) -> float:
+    """Of a list that has those of `n_liked` papers, 1 or more, at these places, from 1."""
+    found = (1 / np.log2(np.array(places) + 1)).sum() if places else 0.0
+    return float(found / (1 / np.log2(np.arange(2, n_liked + 2))).sum())
 
 
 def _week(monday: date, sent: int, votes: dict[str, int], ndcg: list[float]) -> Week:
@@ -185,23 +190,25 @@ def _week(monday: date, sent: int, votes: dict[str, int], ndcg: list[float]) -> 
     )
 
 
-def _lanes(shown: dict[str, dict[int, list[bool]]]) -> tuple[LaneRate, ...]:
-    def rate_of(lane: str) -> float | None:
-        likes = [like for some in shown[lane].values() for like in some]
-        return float(np.mean(likes)) if likes else None
-
-    random = rate_of("exploration")
+def _lanes(shown: _ByLane) -> tuple[LaneRate, ...]:
+    rates = {lane: _rate(list(some.values())) for lane, some in shown.items() if some}
+    random = rates["exploration"].value if "exploration" in rates else None
     lanes = []
-    for lane, editions in shown.items():
-        rate = rate_of(lane)
-        if rate is not None:
-            likes = [like for some in editions.values() for like in some]
-            means = np.array([np.mean(some) for some in editions.values()])
-            times = rate / random if random and lane != "exploration" else None
-            lanes.append(
-                LaneRate(lane, len(likes), sum(likes), rate, _standard_error(means), times)
-            )
+    for lane, rate in rates.items():
+        likes = [like for some in shown[lane].values() for like, _ in some]
+        value = rate.value or 0.0
+        times = value / random if random and lane != "exploration" else None
+        lanes.append(LaneRate(lane, len(likes), sum(likes), value, rate.error, times))
     return tuple(lanes)
+
+
+def _rate(editions: Sequence[Sequence[tuple[bool, float]]]) -> Rate:
+    """Likes a paper; papers are (liked, weight)."""
+    sums = [
+        (sum(w for _, w in some), sum(w * like for like, w in some), sum(w * w for _, w in some))
+        for some in editions
+    ]
+    return self_normalised(*np.array(sums, np.float64).T)
 
 
 def _calibration(said: list[tuple[float, bool]]) -> tuple[tuple[Bin, ...], float | None]:

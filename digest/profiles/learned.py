@@ -18,6 +18,7 @@ from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.profile import scores as profile_scores
 from digest.ranking.types import KINDS
+from digest.store.rankers import in_force
 from digest.store.tables import EditionItemRow, Paper, VoteRow, VoteValue
 
 # Papers that the nearest ones and the words are looked for in, the newest first.
@@ -131,7 +132,8 @@ def moved_by_votes(
         rows=signals.rows[chosen],
     )
     matrix = np.stack([points[paper.text_hash] for paper in papers])
-    liking = profile_scores(fit_profiles(both, ground.space), matrix)
+    profiles = fit_profiles(both, ground.space, in_force(session).live)
+    liking = profile_scores(profiles, matrix)
     after, before = (_places(row) for row in liking)
     nothing_before = m == n_votes
     top = [int(i) for i in np.argsort(after) if after[i] <= _TOP and liking[0, i] > 0]
@@ -184,7 +186,7 @@ def learned(
     if ground is None:
         return Learned(*told, (), ())
     signals = signals_of(session, [subscriber_id], encoder, ground, now=now)
-    profile = fit_profiles(signals, ground.space)
+    profile = fit_profiles(signals, ground.space, in_force(session).live)
     recent = session.execute(
         select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
         .where(Paper.ready_at <= now)

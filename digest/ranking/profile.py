@@ -12,15 +12,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from digest.ranking.ranker import STANDARD, Ranker
 from digest.ranking.space import Space
 from digest.ranking.types import KINDS, Floats, Ints, Profiles, Signals
 
-# What each kind says of its paper, and how uncertainly: a dislike is weak evidence, for people
-# dislike near what they like (RANKING.md; silence is no signal at all).
-LIKING = {"interest": 1.0, "up": 1.0, "saved": 1.0, "down": -0.3}
+# What each kind says of its paper, but for a dislike, which is for the ranker to say; and how
+# uncertainly (RANKING.md; silence is no signal at all).
+LIKING = {"interest": 1.0, "up": 1.0, "saved": 1.0}
 NOISE = {"interest": 1.0, "up": 1.0, "saved": 0.7, "down": 10.0}
-# A vote of this age counts half: tastes drift, slowly. An interest holds until it is changed.
-HALF_LIFE_DAYS = 540.0
 # More signals than this say nothing new: interests stay, and the newest votes.
 MOST = 256
 # How strongly the background counts against a profile of m signals; chosen on the tuning part.
@@ -35,10 +34,11 @@ _WIDER = 1.25
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-def fit_profiles(signals: Signals, space: Space) -> Profiles:
+def fit_profiles(signals: Signals, space: Space, ranker: Ranker = STANDARD) -> Profiles:
     """Fit every subscriber's profile; cost linear in subscribers, memory bounded by batches.
 
-    A subscriber without signals gets the direction zero; a point that is not finite lies at zero.
+    `ranker` says how much a dislike counts, and how fast votes fade. A subscriber without signals
+    gets the direction zero; a point that is not finite lies at zero.
     """
     n_subscribers, d = len(signals.sizes), len(space.spectrum)
     signals = replace(signals, points=finite_rows(signals.points))
@@ -50,9 +50,11 @@ def fit_profiles(signals: Signals, space: Space) -> Profiles:
         levels=levels.astype(np.float32),
         directions=np.zeros((n_subscribers, d), np.float32),
         spectrum=space.spectrum,
+        ranker=ranker,
     )
-    liking = np.array([LIKING[kind] for kind in KINDS], np.float32)[signals.kinds]
-    noise = noise_of(signals)
+    said = {**LIKING, "down": -ranker.dislike}
+    liking = np.array([said[kind] for kind in KINDS], np.float32)[signals.kinds]
+    noise = noise_of(signals, ranker.half_life_days)
 
     def fit(batch: Ints, places: Ints) -> None:
         there = places >= 0
@@ -76,11 +78,14 @@ def scores(profiles: Profiles, points: Floats) -> Floats:
     return found
 
 
-def noise_of(signals: Signals) -> Floats:
-    """How uncertain each signal is: by its kind, and more so with age; shape (m,)."""
+def noise_of(signals: Signals, half_life: float) -> Floats:
+    """How uncertain each signal is, by its kind, and a vote more so with its age; shape (m,).
+
+    A vote of `half_life` days counts half. An interest holds until it is changed.
+    """
     noise = np.array([NOISE[kind] for kind in KINDS], np.float32)[signals.kinds]
     fading = np.where(signals.kinds == KINDS.index("interest"), 0.0, signals.ages)
-    faded: Floats = noise * np.exp2(np.clip(fading / HALF_LIFE_DAYS, 0.0, 20.0)).astype(np.float32)
+    faded: Floats = noise * np.exp2(np.clip(fading / half_life, 0.0, 20.0)).astype(np.float32)
     return faded
 
 

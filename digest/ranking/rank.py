@@ -123,8 +123,40 @@ def rank(
     The share `mix` of the places goes to the best personal scores, the rest to momentum; one
     place of a longer edition explores, by `draws` (u,), uniform between 0 and 1. A subscriber
     without a profile gets the trending papers. Equal scores keep the candidates' order. What is
-    not finite counts as nothing known of that paper.
+    not finite counts as nothing known of that paper. The ranker is that of the profiles.
     """
+    offered = offer_to(profiles, candidates, wishes, free=free, calibration=calibration)
+    choice = choose(
+        offered.offer, int(wishes.n.max(initial=0)), diversity=profiles.ranker.diversity
+    )
+    return complete(offered, choice, draws)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What u subscribers can be given, as their profiles see it.
+
+    `liking` and `chances` (u, n) are scores and probabilities of an up-vote, NaN where not known;
+    `explores` (u,) tells who gets a paper to learn from.
+    """
+
+    profiles: Profiles
+    candidates: Candidates
+    liking: Floats
+    chances: Floats
+    explores: NDArray[np.bool_]
+    offer: Offer
+
+
+def offer_to(
+    profiles: Profiles,
+    candidates: Candidates,
+    wishes: Wishes,
+    *,
+    free: NDArray[np.bool_],
+    calibration: Calibration | None,
+) -> Offered:
+    """Score the candidates; the arguments are those of `rank`."""
     candidates = replace(
         candidates,
         points=finite_rows(candidates.points),
@@ -141,7 +173,7 @@ def rank(
     n_all = wishes.n - explores
     n_personal = np.where(profiles.known, np.rint(n_all * wishes.mix), 0).astype(np.int64)
     offer = Offer(
-        scores=liking,
+        scores=_helped(liking, candidates.momentum, profiles.ranker.momentum),
         momentum=candidates.momentum,
         vectors=candidates.vectors,
         free=free,
@@ -150,24 +182,38 @@ def rank(
         n_all=n_all,
         belongs=_belongs(profiles, candidates, liking),
     )
-    choice = choose(offer, int(wishes.n.max(initial=0)))
+    return Offered(profiles, candidates, liking, chances, explores, offer)
+
+
+def complete(offered: Offered, choice: Choice, draws: Floats) -> Rankings:
+    """Add to a choice, in place, what is explored, and say what carried it and what lost."""
+    profiles, candidates, offer = offered.profiles, offered.candidates, offered.offer
     order, runner_scores = _runners_up(offer, choice, profiles.known)
-    options = _options(offer, choice, order, explores)
+    options = _options(offer, choice, order, offered.explores)
     reasons, parts, unknown = _weigh(profiles, candidates, choice, options)
-    who = np.flatnonzero(explores)
-    explore(choice, who, options[who], unknown[who], draws[who])
+    who = np.flatnonzero(offered.explores)
+    heat = profiles.ranker.exploration_heat
+    explore(choice, who, options[who], unknown[who], draws[who], heat=heat)
     explored = (choice.papers[:, :, None] == order[:, None, :]).any(axis=1)
     return Rankings(
         candidates=candidates,
         profiles=profiles,
         choice=choice,
-        scores=_at(liking, choice.papers),
-        probabilities=_at(chances, choice.papers),
+        scores=_at(offered.liking, choice.papers),
+        probabilities=_at(offered.chances, choice.papers),
         reasons=reasons,
         parts=parts,
         runners_up=np.where(explored, -1, order),
         runner_scores=runner_scores,
     )
+
+
+def _helped(liking: Floats, momentum: Floats, by: float) -> Floats:
+    """Scores (u, n) by which personal places are filled; what speaks against a paper stays."""
+    if not by:
+        return liking
+    helped: Floats = np.where(liking > 0, liking * (1 + by * momentum), liking)
+    return helped
 
 
 def _at(values: Floats, papers: Ints) -> Floats:
@@ -263,7 +309,7 @@ def _weigh(
     unknown = np.zeros(options.shape, np.float32)
     if not len(candidates):
         return reasons, parts, unknown
-    noise = noise_of(signals)
+    noise = noise_of(signals, profiles.ranker.half_life_days)
     asked = np.concatenate([choice.papers, options], axis=1)
 
     def weigh(batch: Ints, places: Ints) -> None:

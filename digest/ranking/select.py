@@ -9,20 +9,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from digest.ranking.ranker import STANDARD
 from digest.ranking.types import LANES, Floats, Ints
 
 # Two papers this close say the same thing to a reader; the better one stands for both. (On
 # CiteULike two tutorials of one title lie at .993, and papers on one subject at up to .932.)
 NEAR_COPY = 0.95
-# How much being like what was chosen before costs (Carbonell and Goldstein 1998, MMR). On CiteULike
-# the list's likeness falls from .266 to .256 and nDCG stays; at .5 it is .236, and .004 is lost.
-DIVERSITY = 0.2
+DIVERSITY = STANDARD.diversity
 # An edition this long has room for one paper of which we want to learn.
 EXPLORES_FROM = 5
 # The best papers that were not chosen, of which one is explored.
 EXPLORED = 8
-# How sharply exploration prefers what is least known.
-EXPLORATION_HEAT = 0.05
 _NONE = np.float32(-np.inf)
 # Numbers of a table of scores that are worked on at once: they stay in the cache.
 _AT_ONCE = 2**18
@@ -118,11 +115,14 @@ class _Draft:
         self.likeness[who] = np.maximum(self.likeness[who], near)
 
 
-def choose(offer: Offer, k: int, *, diversity: float = DIVERSITY) -> Choice:
+def choose(
+    offer: Offer, k: int, *, diversity: float = DIVERSITY, personal: Ints | None = None
+) -> Choice:
     """Fill the personal places by score and the others by momentum; deterministic.
 
     A place of which nothing worth showing is left stays empty. `k` is the width of the choice.
-    To be just like a chosen paper costs `diversity` of the best score.
+    To be just like a chosen paper costs `diversity` of the best score. Where `personal` (u, p) is
+    given, places of candidates and -1 for none, these are the personal papers.
     """
     n_subscribers, n = offer.scores.shape
     papers = np.full((n_subscribers, k), -1, np.int64)
@@ -141,7 +141,10 @@ def choose(offer: Offer, k: int, *, diversity: float = DIVERSITY) -> Choice:
             likeness=np.zeros(part.scores.shape, np.float32),
             copy_of=copy_of[rows],
         )
-        _choose_personal(part, draft, alike, diversity)
+        if personal is None:
+            _choose_personal(part, draft, alike, diversity)
+        else:
+            _take_personal(personal[rows], draft, alike)
         _choose_trending(part, draft, alike, diversity)
     return Choice(papers, lanes, np.ones((n_subscribers, k), np.float32), copy_of)
 
@@ -173,6 +176,12 @@ def _choose_personal(offer: Offer, draft: _Draft, alike: _Alike, diversity: floa
         without[who[mine >= 0], mine[mine >= 0]] = False
 
 
+def _take_personal(personal: Ints, draft: _Draft, alike: _Alike) -> None:
+    for papers in personal.T:
+        who = np.flatnonzero(papers >= 0)
+        draft.take(who, papers[who], LANES.index("personal"), alike)
+
+
 def _interests(belongs: NDArray[np.int16], papers: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which interests (u, i) some of each subscriber's `papers` (u, n) belong to."""
     found = np.zeros((len(belongs), max(1, int(belongs.max(initial=0)) + 1)), np.bool_)
@@ -196,18 +205,27 @@ def _choose_trending(offer: Offer, draft: _Draft, alike: _Alike, diversity: floa
         draft.take(who[some], what[some], LANES.index("trending"), alike)
 
 
-def explore(choice: Choice, wanted: Ints, options: Ints, unknown: Floats, draws: Floats) -> None:
+def explore(
+    choice: Choice,
+    wanted: Ints,
+    options: Ints,
+    unknown: Floats,
+    draws: Floats,
+    *,
+    heat: float = STANDARD.exploration_heat,
+) -> None:
     """Give subscribers `wanted` (b,) one more paper, drawn from `options` (b, e), -1 for none.
 
-    What is least known, by `unknown` (b, e), is likeliest; `draws` (b,) decide. The probability is
-    kept, so that past editions can be evaluated (Horvitz and Thompson 1952). Changes `choice`.
+    What is least known, by `unknown` (b, e), is likeliest, by exp(unknown / heat); `draws` (b,)
+    decide. The probability is kept, so that past editions can be evaluated (Horvitz and Thompson
+    1952). Changes `choice`.
     """
     some = (options >= 0).any(axis=1)
     wanted, options = wanted[some], options[some]
     if not len(wanted):
         return
-    heat = np.where(options >= 0, unknown[some] / EXPLORATION_HEAT, _NONE)
-    chances = np.exp(heat - heat.max(axis=1, keepdims=True), dtype=np.float64)
+    wanting = np.where(options >= 0, unknown[some] / heat, _NONE)
+    chances = np.exp(wanting - wanting.max(axis=1, keepdims=True), dtype=np.float64)
     chances /= chances.sum(axis=1, keepdims=True)
     drawn = (chances.cumsum(axis=1) <= draws[some, None]).sum(axis=1)
     # Rounding may leave a draw close to 1 above the sum.

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from digest.ranking.ranker import STANDARD, Ranker
+
 Lane = Literal["personal", "trending", "exploration"]
 SignalKind = Literal["interest", "up", "saved", "down"]
 LANES: tuple[Lane, ...] = get_args(Lane)
@@ -73,7 +75,8 @@ class Profiles:
 
     `weights` float32 (m,) are the signals' shares in them, and `levels` (u,) how strongly the
     background counts against each: a signal's part of a score is
-    weight * sum(its point * the paper's point / (1 + level * spectrum)).
+    weight * sum(its point * the paper's point / (1 + level * spectrum)). `ranker` says by which
+    choices they were fitted, and are to be ranked.
     """
 
     signals: Signals
@@ -81,6 +84,7 @@ class Profiles:
     levels: Floats
     directions: Floats
     spectrum: Floats
+    ranker: Ranker = STANDARD
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -129,7 +133,8 @@ class Share:
 class RankedPaper:
     """A paper that was chosen, why, and with what probability it had been (`propensity`).
 
-    `probability` is that of an up-vote, None while it is not known.
+    `probability` is that of an up-vote, None while it is not known; `team` the ranker that chose
+    it, where two shared the list.
     """
 
     paper_id: int
@@ -138,6 +143,7 @@ class RankedPaper:
     probability: float | None
     propensity: float
     shares: tuple[Share, ...]
+    team: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

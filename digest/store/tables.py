@@ -36,6 +36,7 @@ MailKind = Literal[
     "edition", "confirmation", "change_from", "change_to", "fresh_link", "sunset", "goodbye"
 ]
 BounceKind = Literal["hard", "soft", "delayed", "complaint", "unsubscribe", "unknown"]
+RankerChangeKind = Literal["promote", "rollback", "interleave", "stop"]
 DeliveryState = Literal[
     "queued", "claimed", "in_flight", "sent", "deferred", "failed", "uncertain", "cancelled"
 ]
@@ -94,6 +95,7 @@ class Base(DeclarativeBase):
         MailKind: Text,
         BounceKind: Text,
         DeliveryState: Text,
+        RankerChangeKind: Text,
         NDArray[np.float32]: Float32Vector,
     }
 
@@ -487,6 +489,7 @@ class EditionRow(Base):
 
     `notes` tell what became of papers that they liked.
     `language` is the reader's of that day, `pages` a hash over the pages that were new to them.
+    `ranker_change` is the number of the one by which it was ranked, None before the first.
     """
 
     __tablename__ = "editions"
@@ -510,10 +513,14 @@ class EditionRow(Base):
     language: Mapped[str | None]
     receipt: Mapped[dict[str, Any] | None]
     pages: Mapped[str | None] = mapped_column(String(64))
+    ranker_change: Mapped[int | None]
 
 
 class EditionItemRow(Base):
-    """One ranked paper of an edition: what its score was made of, and as what it was shown."""
+    """One ranked paper of an edition: what its score was made of, and as what it was shown.
+
+    `team` is the ranker that chose it, where two shared the list.
+    """
 
     __tablename__ = "edition_items"
     __table_args__ = (
@@ -536,6 +543,7 @@ class EditionItemRow(Base):
     propensity: Mapped[float]
     card: Mapped[dict[str, Any]]
     reasons: Mapped[list[Any]]
+    team: Mapped[str | None]
 
 
 class Delivery(Base):
@@ -625,6 +633,22 @@ class Press(Base):
 
     since: Mapped[datetime] = mapped_column(primary_key=True)
     version: Mapped[str] = mapped_column(String(64))
+
+
+class RankerChange(Base):
+    """A change of what ranks: `live`, and the two of `trial`, have done so since, until the next.
+
+    Each is a ranker with all its choices.
+    """
+
+    __tablename__ = "ranker_changes"
+    __table_args__ = (_one_of("kind", RankerChangeKind),)
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime]
+    kind: Mapped[RankerChangeKind]
+    live: Mapped[dict[str, Any]]
+    trial: Mapped[list[Any] | None]
 
 
 class Suppression(Base):

@@ -21,6 +21,7 @@ subscribers remove, subscribers import, subscribers export,
 profiles show, profiles set-interest, profiles remove-interest, profiles mute, profiles unmute,
 profiles vote, profiles reset, profiles export, profiles import,
 editions preview, editions build, editions show, mail preview,
+rankers list, rankers promote, rankers rollback, rankers interleave, rankers compare,
 bench ranking, bench trending, bench summaries, bench scale, bench embed, bench delivery,
 bench crash, bench ingest, bench web, bench cluster, replay
 """

@@ -6,7 +6,7 @@ On PostgreSQL it is made CONCURRENTLY: nobody waits but this migration, which re
 from digest.store.online import index, no_index
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
