@@ -1,9 +1,9 @@
 """Texts to points: one kernel of meaning, words and what readers like together, as coordinates.
 
-The kernel of two texts is exponential in the mean of three cosines (RANKING.md, "the same with exp
-kernel"): of their embeddings less the background's mean, of their TF-IDF, and of where other
-readers' likes put them. Its principal components over the background (Schölkopf et al. 1998; the
-Nyström extension takes in new texts) make it coordinates, so that profiles are linear in them.
+The kernel of two texts is exponential in the weighted mean of three cosines (RANKING.md, "the same
+with exp kernel"): of their embeddings less the background's mean, of their TF-IDF, and of where
+other readers' likes put them. Its principal components over the background (Schölkopf et al. 1998;
+the Nyström extension takes in new texts) make it coordinates, so that profiles are linear in them.
 """
 
 from dataclasses import dataclass, replace
@@ -23,9 +23,11 @@ SHARPNESS = 1.5
 # full weight from the second on (RANKING.md).
 READERS = 500, 1500
 LIKED_DIMENSIONS = 128
+# What it counts for then, where meaning and words count one each. Chosen on the tuning part.
+LIKED_WEIGHT = 2.0
 # How much what a text says counts against its own likes where these are of average number; a text
 # that many like is surer. Chosen on the tuning part.
-LIKED_NOISE = 1.5
+LIKED_NOISE = 8.0
 # How sharply an interest is drawn to the papers most like it: the power of the kernel that they
 # weigh. Chosen on the tuning part.
 NEAREST = 8
@@ -36,7 +38,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class _Liked:
-    """Where likes put a text: smoothed from the texts that readers liked, `weight` 0 to 1."""
+    """Where likes put a text: smoothed from the texts that readers liked, with its `weight`."""
 
     texts: Texts
     coefficients: Floats
@@ -152,17 +154,27 @@ def _kernel(
     if one_liked is not None and other_liked is not None and liked is not None:
         cosines += liked.weight * (one_liked @ other_liked.T)
         of += liked.weight
+    return _grown(cosines, of)
+
+
+def _grown(cosines: Floats, of: float) -> Floats:
+    """The kernel where `cosines` are sums of so many, by weight: `of` at most, and zero at zero."""
     grown: Floats = np.expm1(cosines * (SHARPNESS / of)) * (of / np.expm1(SHARPNESS))
     return grown.astype(np.float32)
 
 
 def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
-    """The part learned from all readers (RANKING.md, step 2 of the best method)."""
+    """The part learned from all readers.
+
+    RANKING.md, step 2 of the best method; but texts are as near as by the kernel without it, and
+    what they say counts less (LIKED_NOISE), so that the part is smoother and bears more weight.
+    """
     likes: csr_array = votes.likes
     counts = np.asarray(likes.sum(axis=1)).ravel()
     likes = likes[np.flatnonzero(counts >= 2)]
     n_readers = likes.shape[0]
-    weight = float(np.clip((n_readers - READERS[0]) / (READERS[1] - READERS[0]), 0.0, 1.0))
+    grown = np.clip((n_readers - READERS[0]) / (READERS[1] - READERS[0]), 0.0, 1.0)
+    weight = LIKED_WEIGHT * float(grown)
     if weight == 0.0:
         return None
     counts = np.asarray(likes.sum(axis=1)).ravel()
@@ -174,16 +186,16 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
     values, vectors = eigh(gram, subset_by_index=(n - rank, n - 1))
     factors = vectors * np.sqrt(np.maximum(values, 0.0))
     texts = _clean(votes.texts, mean)
-    smooth = _cosines(texts, texts).astype(np.float64)
-    smooth[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
-    coefficients = cho_solve(cho_factor(smooth), factors).astype(np.float32)
-    fitted = _cosines(texts, texts) @ coefficients
-    return _Liked(texts, coefficients, fitted.mean(axis=0), weight)
+    near = _grown(_cosines(texts, texts), 2.0)
+    noisy = near.astype(np.float64)
+    noisy[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
+    coefficients = cho_solve(cho_factor(noisy), factors).astype(np.float32)
+    return _Liked(texts, coefficients, (near @ coefficients).mean(axis=0), weight)
 
 
 def _liked_points(liked: _Liked | None, texts: Texts) -> Floats | None:
     if liked is None:
         return None
-    near = _cosines(texts, liked.texts)
+    near = _grown(_cosines(texts, liked.texts), 2.0)
     at = _unit(near @ liked.coefficients - liked.mean)
     return np.where(near.any(axis=1, keepdims=True), at, np.float32(0.0))
