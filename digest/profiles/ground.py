@@ -261,7 +261,6 @@ def fit_words(texts: Sequence[str]) -> "TfidfVectorizer | None":
 
     few = len(texts) < 50
     vectorizer = TfidfVectorizer(
-        ngram_range=(1, 2),
         min_df=1 if few else 2,
         max_df=1.0 if few else 0.3,
         sublinear_tf=True,
