@@ -24,10 +24,10 @@ SHARPNESS = 1.5
 READERS = 50, 500
 LIKED_DIMENSIONS = 128
 # What it counts for then, where meaning and words count one each. Chosen on the tuning part.
-LIKED_WEIGHT = 2.0
+LIKED_WEIGHT = 1.5
 # How much what a text says counts against its own likes where these are of average number; a text
 # that many like is surer. Chosen on the tuning part.
-LIKED_NOISE = 8.0
+LIKED_NOISE = 5.0
 # How sharply an interest is drawn to the papers most like it: the power of the kernel that they
 # weigh. Chosen on the tuning part.
 NEAREST = 8
