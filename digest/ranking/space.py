@@ -1,9 +1,9 @@
 """Texts to points: one kernel of meaning, words and what readers like together, as coordinates.
 
-The kernel of two texts is exponential in the mean of three cosines (RANKING.md, "the same with exp
-kernel"): of their embeddings less the background's mean, of their TF-IDF, and of where other
-readers' likes put them. Its principal components over the background (Schölkopf et al. 1998; the
-Nyström extension takes in new texts) make it coordinates, so that profiles are linear in them.
+The kernel of two texts is exponential in the weighted mean of three cosines (RANKING.md, "the same
+with exp kernel"): of their embeddings less the background's mean, of their TF-IDF, and of where
+other readers' likes put them. Its principal components over the background (Schölkopf et al. 1998;
+the Nyström extension takes in new texts) make it coordinates, so that profiles are linear in them.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +20,14 @@ FEW = 20
 # How much faster than linearly the kernel falls off; chosen on the tuning part of the benchmark.
 SHARPNESS = 1.5
 # What readers like together says nothing before the first of these numbers of readers, and has its
-# full weight from the second on (RANKING.md).
-READERS = 500, 1500
+# full weight from the second on. Chosen on the tuning part, learning from 100 to 1,250 readers.
+READERS = 50, 500
 LIKED_DIMENSIONS = 128
+# What it counts for then, where meaning and words count one each. Chosen on the tuning part.
+LIKED_WEIGHT = 1.5
 # How much what a text says counts against its own likes where these are of average number; a text
 # that many like is surer. Chosen on the tuning part.
-LIKED_NOISE = 1.5
+LIKED_NOISE = 5.0
 # How sharply an interest is drawn to the papers most like it: the power of the kernel that they
 # weigh. Chosen on the tuning part.
 NEAREST = 8
@@ -36,7 +38,7 @@ _TINY = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class _Liked:
-    """Where likes put a text: smoothed from the texts that readers liked, `weight` 0 to 1."""
+    """Where likes put a text: smoothed from the texts that readers liked, with its `weight`."""
 
     texts: Texts
     coefficients: Floats
@@ -64,7 +66,10 @@ class Space:
 
         A text of which nothing is known lies at zero.
         """
-        return self._near(texts) @ self.basis
+        texts = _clean(texts, self.mean)
+        liked = _liked_points(self.liked, texts)
+        near = _kernel(texts, liked, self.background, self.liked_background, self.liked)
+        return near @ self.basis
 
     def interests(self, texts: Texts) -> Floats:
         """Coordinates of what readers typed, float32 (n, D), as far from zero as their points.
@@ -73,7 +78,8 @@ class Space:
         background papers most like it, the more the liker they are (pseudo-relevance feedback,
         Rocchio 1971).
         """
-        near = self._near(texts)
+        # Too little is typed to tell who would like it.
+        near = _grown(_cosines(_clean(texts, self.mean), self.background), 2.0)
         points = near @ self.basis
         closest = np.maximum(near, 0.0)
         closest /= np.maximum(near.max(axis=1, keepdims=True, initial=0.0), _TINY)
@@ -81,11 +87,6 @@ class Space:
         moved = points + (points * towards).sum(axis=1, keepdims=True) * towards
         kept: Floats = _unit(moved) * np.linalg.norm(points, axis=1, keepdims=True)
         return kept
-
-    def _near(self, texts: Texts) -> Floats:
-        texts = _clean(texts, self.mean)
-        liked = _liked_points(self.liked, texts)
-        return _kernel(texts, liked, self.background, self.liked_background, self.liked)
 
 
 def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSIONS) -> Space:
@@ -152,17 +153,27 @@ def _kernel(
     if one_liked is not None and other_liked is not None and liked is not None:
         cosines += liked.weight * (one_liked @ other_liked.T)
         of += liked.weight
+    return _grown(cosines, of)
+
+
+def _grown(cosines: Floats, of: float) -> Floats:
+    """The kernel where `cosines` are sums of so many, by weight: `of` at most, and zero at zero."""
     grown: Floats = np.expm1(cosines * (SHARPNESS / of)) * (of / np.expm1(SHARPNESS))
     return grown.astype(np.float32)
 
 
 def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
-    """The part learned from all readers (RANKING.md, step 2 of the best method)."""
+    """The part learned from all readers.
+
+    RANKING.md, step 2 of the best method; but texts are as near as by the kernel without it, and
+    what they say counts less (LIKED_NOISE), so that the part is smoother and bears more weight.
+    """
     likes: csr_array = votes.likes
     counts = np.asarray(likes.sum(axis=1)).ravel()
     likes = likes[np.flatnonzero(counts >= 2)]
     n_readers = likes.shape[0]
-    weight = float(np.clip((n_readers - READERS[0]) / (READERS[1] - READERS[0]), 0.0, 1.0))
+    grown = np.clip((n_readers - READERS[0]) / (READERS[1] - READERS[0]), 0.0, 1.0)
+    weight = LIKED_WEIGHT * float(grown)
     if weight == 0.0:
         return None
     counts = np.asarray(likes.sum(axis=1)).ravel()
@@ -174,16 +185,16 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
     values, vectors = eigh(gram, subset_by_index=(n - rank, n - 1))
     factors = vectors * np.sqrt(np.maximum(values, 0.0))
     texts = _clean(votes.texts, mean)
-    smooth = _cosines(texts, texts).astype(np.float64)
-    smooth[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
-    coefficients = cho_solve(cho_factor(smooth), factors).astype(np.float32)
-    fitted = _cosines(texts, texts) @ coefficients
-    return _Liked(texts, coefficients, fitted.mean(axis=0), weight)
+    near = _grown(_cosines(texts, texts), 2.0)
+    noisy = near.astype(np.float64)
+    noisy[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
+    coefficients = cho_solve(cho_factor(noisy), factors).astype(np.float32)
+    return _Liked(texts, coefficients, (near @ coefficients).mean(axis=0), weight)
 
 
 def _liked_points(liked: _Liked | None, texts: Texts) -> Floats | None:
     if liked is None:
         return None
-    near = _cosines(texts, liked.texts)
+    near = _grown(_cosines(texts, liked.texts), 2.0)
     at = _unit(near @ liked.coefficients - liked.mean)
     return np.where(near.any(axis=1, keepdims=True), at, np.float32(0.0))

@@ -12,6 +12,7 @@ from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_hash
 from digest.profiles import ground as module
 from digest.profiles.ground import Ground, fit_words, ground_of, terms_of
+from digest.ranking.space import LIKED_WEIGHT
 from digest.ranking.types import Floats
 from digest.store import Sessions
 from digest.store.tables import Paper, Subscriber, VectorRow, VoteRow
@@ -166,12 +167,12 @@ def vote_of_many(sessions: Sessions, n: int, papers: list[int]) -> None:
 def test_what_many_readers_like_together_is_taken_in_and_quickly(sessions: Sessions) -> None:
     papers = list(read_page(sessions).values())
     assert ground(sessions).space.liked is None
-    vote_of_many(sessions, 700, papers)
+    vote_of_many(sessions, 200, papers)
     start = time.perf_counter()
     voted = ground(sessions)
     assert time.perf_counter() - start < 5
     assert voted.space.liked is not None
-    assert voted.space.liked.weight == pytest.approx(200 / 1000, abs=0.01)
+    assert voted.space.liked.weight == pytest.approx(LIKED_WEIGHT * 150 / 450, abs=0.01)
     assert ground(sessions) is voted
 
 

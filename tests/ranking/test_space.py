@@ -164,6 +164,13 @@ def test_papers_that_the_same_readers_like_move_together_the_more_readers_the_mo
     assert some > gap(None) + 0.02
 
 
+def test_what_readers_typed_finds_its_topic_whatever_others_like_together() -> None:
+    space = fit_space(BACKGROUND, votes_of(READERS[1]))
+    typed = space.interests(make_texts([0, 1, 2, 3], 9, noise=1.5))
+    topics = (typed @ space.places.T).reshape(4, -1, TOPICS).mean(axis=1)
+    assert topics.argmax(axis=1).tolist() == [0, 1, 2, 3]
+
+
 def test_a_text_of_which_nothing_is_known_lies_at_zero_with_votes_too() -> None:
     space = fit_space(BACKGROUND, votes_of(READERS[1]))
     nothing = Texts(
