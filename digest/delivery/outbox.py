@@ -191,7 +191,7 @@ def settle(
     One that was swept away meanwhile is settled all the same: now it is known what became of it.
     """
     became = dict(outcomes)
-    settled = []
+    settled: list[Any] = []
     for state in dict.fromkeys(outcome.state for outcome in became.values()):
         ids = [id_ for id_, outcome in became.items() if outcome.state == state]
         at = None if state == "deferred" else now
