@@ -137,10 +137,12 @@ class CeleryEngine:
         if worker.exitcode:
             sys.exit(worker.exitcode)
 
-    def check(self) -> None:
-        """See that the broker is there. Raises ServiceUnreachable."""
-        with _reached(self._celery, self._url):
-            pass
+    def check(self) -> int:
+        """How many jobs the broker has put aside. Raises ServiceUnreachable."""
+        with _reached(self._celery, self._url) as connection:
+            aside = _aside(self._prefix)(connection.default_channel)
+            aside.declare()
+            return int(aside.queue_declare(passive=True).message_count)
 
     def clear(self) -> None:
         """Delete the queues and exchanges. Raises ServiceUnreachable."""
@@ -221,10 +223,13 @@ def _reached(celery: Celery, url: str) -> Iterator[Any]:
 
 def _keep_the_dead(celery: Celery, prefix: str, url: str) -> None:
     """See that the broker is there and has a place for what it puts aside."""
-    dead = Queue(
+    with _reached(celery, url) as connection:
+        _aside(prefix)(connection.default_channel).declare()
+
+
+def _aside(prefix: str) -> Queue:
+    return Queue(
         f"{prefix}.{_DEAD}",
         Exchange(f"{prefix}.{_DEAD}", type="fanout", durable=True),
         queue_arguments={"x-queue-type": "quorum", "x-max-length": 10_000},
     )
-    with _reached(celery, url) as connection:
-        dead(connection.default_channel).declare()

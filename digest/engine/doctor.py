@@ -120,8 +120,17 @@ def _database(app: App) -> Iterator[Finding]:
 
 
 def _engine(app: App) -> Iterator[Finding]:
-    app.engine.check()
-    yield Finding("engine", "ok", without_password(app.settings.engine))
+    aside, shown = app.engine.check(), without_password(app.settings.engine)
+    if aside:
+        yield Finding(
+            "engine",
+            "warning",
+            f"{shown}, which put aside jobs that killed every worker: {aside}",
+            "the workers' log, and the kernel's of memory, say why; then purge the queue that "
+            "ends in .dead: what is due is submitted again by itself",
+        )
+    else:
+        yield Finding("engine", "ok", shown)
 
 
 def _encoder(app: App) -> Iterator[Finding]:

@@ -60,8 +60,11 @@ class Engine(Protocol):
         no others, BadInput, or ServiceUnreachable.
         """
 
-    def check(self) -> None:
-        """See that jobs can be handed on. Raises ServiceUnreachable."""
+    def check(self) -> int:
+        """How many jobs were put aside, for they killed whoever did them.
+
+        Raises ServiceUnreachable where jobs cannot be handed on.
+        """
 
     def clear(self) -> None:
         """Take away what was submitted and all that it waits in: an end to a measurement."""
@@ -91,8 +94,9 @@ class InlineEngine:
         with ThreadPoolExecutor(THREADS, thread_name_prefix="job") as pool:
             return [report for report in pool.map(one, contexts, jobs) if report is not None]
 
-    def check(self) -> None:
-        """Nothing is in between."""
+    def check(self) -> int:
+        """None: nothing is in between."""
+        return 0
 
     def clear(self) -> None:
         """Nothing ever waits."""

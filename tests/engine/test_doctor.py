@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from kombu import Connection
 from numpy.typing import NDArray
 from sqlalchemy import update
 
@@ -16,6 +18,7 @@ from digest.delivery.breaker import pause
 from digest.engine import doctor
 from digest.engine.dns import FileRecords
 from digest.engine.doctor import Finding, checkup
+from digest.engine.engines import open_engine
 from digest.papers.encoder import Encoder
 from digest.settings import Settings
 from digest.store.deliveries import queue
@@ -105,6 +108,21 @@ def test_a_broker_that_is_away_is_told_without_its_password(good: Settings) -> N
     away = changed(good, engine="celery+amqp://me:hunter2@127.0.0.1:9//")
     state, said = health(away, "engine")
     assert (state, "cannot reach the broker celery+amqp://me:***@" in said) == ("fault", True)
+
+
+def test_jobs_that_the_broker_has_put_aside_are_told(good: Settings, rabbitmq_url: str) -> None:
+    prefix = f"test-{uuid4().hex[:8]}"
+    settings = changed(good, engine=f"{rabbitmq_url}?prefix={prefix}")
+    engine = open_engine(settings.engine)
+    try:
+        assert health(settings, "engine")[0] == "ok"
+        broker = rabbitmq_url.removeprefix("celery+")
+        with Connection(broker, transport_options={"confirm_publish": True}) as connection:
+            connection.Producer().publish({}, exchange=f"{prefix}.dead")
+        state, said = health(settings, "engine")
+        assert (state, said.endswith("killed every worker: 1")) == ("warning", True)
+    finally:
+        engine.clear()
 
 
 def test_bounces_that_nobody_reads_are_told_once_mail_leaves(
