@@ -155,3 +155,17 @@ def test_a_secret_that_can_be_guessed_is_refused(secrets: list[bytes]) -> None:
 def test_only_a_vote_has_a_value(purpose: str, value: str) -> None:
     with pytest.raises(KeyError):
         LINKS.url(Claim(purpose, 5, LATER, value=value))
+
+
+@given(who=ids, edition=ids, papers=st.lists(ids, max_size=4))
+def test_the_votes_of_an_edition_are_the_links_that_each_would_have_alone(
+    who: int, edition: int, papers: list[int]
+) -> None:
+    alone = [
+        tuple(
+            LINKS.url(Claim("vote", who, LATER, edition, paper, value))
+            for value in ("up", "down", "saved")
+        )
+        for paper in papers
+    ]
+    assert LINKS.votes(Claim("edition", who, LATER, edition), papers) == alone
