@@ -16,10 +16,11 @@ What a claim allows, each named after its page:
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
 from binascii import Error as NotBase64
+from binascii import b2a_base64
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -47,10 +48,11 @@ _KINDS: tuple[tuple[Purpose, Choice], ...] = (
     ("change_to", ""),
     ("feed", ""),
 )
-_VALUES: tuple[Choice, ...] = ("up", "down", "saved")
 _KIND_OF = {kind: i for i, kind in enumerate(_KINDS)}
+_VOTES = tuple(_KIND_OF["vote", value] for value in ("up", "down", "saved"))
 _HEAD = Struct(">BBI")  # key id, kind, expiry in Unix seconds
 _MAC_SIZE = 16
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _SHORTEST_SECRET = 16
 _LONGEST_TOKEN = 100
 
@@ -98,7 +100,9 @@ class Links:
         The same as `url` gives for each: most links of a mail are these.
         """
         before = f"{self.base_url}/vote/"
-        heads = [self._head(replace(claim, purpose="vote", value=value)) for value in _VALUES]
+        of_edition = self._head(claim)[_HEAD.size :]
+        until = int(claim.expires_at.timestamp())
+        heads = [_HEAD.pack(self._key_id, kind, until) + of_edition for kind in _VOTES]
         return [
             (
                 before + self._signed(heads[0] + paper),
@@ -152,7 +156,7 @@ def _mac(body: bytes, key: bytes) -> bytes:
 
 
 def _encoded(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def _split(token: str) -> tuple[bytes, bytes]:

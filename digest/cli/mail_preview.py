@@ -12,8 +12,8 @@ from starlette.routing import Route
 
 from digest.errors import BadInput
 from digest.languages import PSEUDO, languages
-from digest.mail.press import forget, version
-from digest.mail.render import Rendered, render
+from digest.mail.press import version
+from digest.mail.render import Rendered, forget, render
 from digest.mail.samples import VIEWS, View, as_seen, samples
 
 _WIDTHS = ("320", "375", "600", "1200")

@@ -429,8 +429,7 @@ def _paper(item: EditionItem, votes: VoteLinks | None, spoken: Language) -> Mail
         summary=summary,
         why=why,
         links=links,
-        votes=votes
-        and VoteLinks(_our_link(votes.up), _our_link(votes.down), _our_link(votes.saved)),
+        votes=votes,
     )
 
 

@@ -6,7 +6,6 @@ which breaks one-click unsubscribe (RFC 8058). Whatever the text, no header can 
 
 import re
 from base64 import b64encode
-from binascii import b2a_qp
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 from digest.errors import BadInput
 from digest.mail.content import one_line, web_link
 from digest.mail.render import Rendered
+from digest.mail.wire import Text, encoded
 
 # Of a header: RFC 2047 allows 76 to a line with encoded words, RFC 5322 wants 78 of the others.
 _COLUMNS = 76
@@ -34,13 +34,6 @@ _PLAIN_ADDRESS = re.compile(
 _MESSAGE_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,200}@[A-Za-z0-9.-]{1,255}")
 _MAILTO = re.compile(r"mailto:[!-;=?-~]{3,900}")
 _FEEDBACK_ID = re.compile(r"[!-~]{1,300}")
-_LONGEST_LINE = 998  # RFC 5321, 4.5.3.1.6: octets, without CRLF
-_CONTROLS = bytes(c for c in (*range(0x20), 0x7F) if c not in b"\t\n")
-# The same as references, and those to lone surrogates.
-_NO_REFERENCES = re.compile(
-    rb"&#(?:12[89]|1[34]\d|15\d|5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]);"
-)
-_MORE_CONTROLS = re.compile(rb"\xc2[\x80-\x9f]")  # U+0080 to U+009F in UTF-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +115,8 @@ def compose(rendered: Rendered, headers: Addressing) -> WireMessage:
     raw = b"".join(
         (
             "\r\n".join(lines).encode(),
-            _part(boundary, "plain", rendered.text),
-            _part(boundary, "html", rendered.html),
+            _part(boundary, "plain", rendered.text_part),
+            _part(boundary, "html", rendered.html_part),
             f"--{boundary}--\r\n".encode(),
         )
     )
@@ -214,14 +207,12 @@ def _is_plain(text: str) -> bool:
 def _encoded_words(header: str, text: str) -> Iterator[str]:
     """RFC 2047: every word stands for whole characters and fits on a line of `_COLUMNS`."""
     room = _room_for_encoded(len(header) + 2)
-    chunk = b""
-    for char in text:
-        encoded = char.encode()
-        if len(chunk) + len(encoded) > room:
-            yield _encoded_word(chunk)
-            chunk, room = b"", _room_for_encoded(1)
-        chunk += encoded
-    yield _encoded_word(chunk)
+    while text:
+        n = room
+        while len(text[:n].encode()) > room:
+            n -= 1
+        yield _encoded_word(text[:n].encode())
+        text, room = text[n:], _room_for_encoded(1)
 
 
 def _room_for_encoded(column: int) -> int:
@@ -242,45 +233,11 @@ def _fold(header: str, words: Iterable[str]) -> str:
     return "\r\n".join(lines)
 
 
-def _part(boundary: str, subtype: str, text: str) -> bytes:
-    encoding, body = _encoded(text, is_html=subtype == "html")
+def _part(boundary: str, subtype: str, text: Text) -> bytes:
+    encoding, body = encoded(text)
     head = (
         f"--{boundary}\r\n"
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n"
     )
     return head.encode() + body + b"\r\n"
-
-
-def _encoded(text: str, *, is_html: bool) -> tuple[str, bytes]:
-    """The part as it stands where every server leaves it alone, else quoted-printable."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if text.isascii():
-        shown = text.encode()
-    elif is_html:
-        # Escaped text has no reference of its own, so all of these are ours.
-        shown = _NO_REFERENCES.sub(b"", text.encode("ascii", "xmlcharrefreplace"))
-    else:
-        shown = text.encode(errors="ignore")
-        # Most of what begins with this byte is no control: to look costs less than to replace.
-        if any(part[:1] < b"\xa0" for part in shown.split(b"\xc2")[1:]):
-            shown = _MORE_CONTROLS.sub(b"", shown)
-    shown = shown.translate(None, _CONTROLS).rstrip(b"\n") + b"\n"
-    wire = shown.replace(b"\n", b"\r\n")
-    if wire.isascii() and not _is_at_risk(shown):
-        return "7bit", wire
-    # The encoder folds with the line end that it meets first, so there must be one.
-    encoded = b"\n" + b2a_qp(wire, istext=True)
-    return "quoted-printable", encoded.replace(b"\nFrom ", b"\n=46=\r\nrom ")[1:]
-
-
-def _is_at_risk(shown: bytes) -> bool:
-    """Whether a server may change lines: for their length, blanks at the end, a mailbox's mark."""
-    lines = shown.split(b"\n")
-    return (
-        max(map(len, lines)) > _LONGEST_LINE
-        or lines != list(map(bytes.rstrip, lines))
-        or b"\nFrom " in shown
-        or shown.startswith(b"From ")
-    )

@@ -6,9 +6,9 @@ goes to the head.
 """
 
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from unicodedata import bidirectional
 import jinja2
 from jinja2 import nodes
 from jinja2.ext import Extension, InternationalizationExtension
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 import digest
 from digest.languages import Language, language
@@ -32,8 +32,8 @@ _DARK = "(prefers-color-scheme:dark)"
 # As Outlook's apps mark what they have turned dark by themselves: text, and grounds.
 _OUTLOOK = {"background-color": "[data-ogsb]"}
 _OUTLOOK_TEXT = "[data-ogsc]"
-# Where something of the reader's own goes, which is escaped before.
-_SLOT = "\0"
+# Where something of the reader's own goes; no text from outside has it any more.
+SLOT = "\0"
 _SIDES = {"left": "right", "right": "left"}
 
 Declarations = Mapping[str, str]
@@ -172,7 +172,8 @@ def fold(text: str) -> str:
     A line that every server leaves alone has 998 octets (RFC 5321); a letter beyond ASCII takes up
     to ten, as a reference.
     """
-    return text if len(text) < 80 or text.isascii() else wrap(text)
+    is_short = text.isascii() or len(text.encode("ascii", "xmlcharrefreplace")) < 320
+    return text if is_short else wrap(text)
 
 
 def _turned(spoken: Language, text: str) -> Markup:
@@ -205,8 +206,7 @@ def templates(code: str) -> jinja2.Environment:
         "wrap": wrap,
         "fold": fold,
         "turned": partial(_turned, spoken),
-        "html": partial(_in_html, code),
-        "text": partial(_in_text, code),
+        "placed": _placed,
     }
     environment.globals.update(
         lang=spoken.code,
@@ -214,7 +214,7 @@ def templates(code: str) -> jinja2.Environment:
         start="left" if spoken.direction == "ltr" else "right",
         end="right" if spoken.direction == "ltr" else "left",
         sheets=looks.head,
-        slot=_SLOT,
+        slot=SLOT,
     )
     # Ours are plain values: what Jinja2 does beyond this costs more than all the escaping.
     environment.getattr = getattr  # type: ignore[assignment]
@@ -230,57 +230,19 @@ def template(code: str, name: str) -> jinja2.Template:
     return found
 
 
-def _laid_out(code: str, paper: MailPaper, parts: str, own: Sequence[str], *, lead: bool) -> str:
-    """A paper in a mail, with what is the reader's `own` in the places left for it."""
-    votes = paper.votes
-    pattern = _pattern(
-        code,
-        parts,
-        paper.title,
-        paper.short_title,
-        paper.lane_label if paper.lane == "exploration" else "",
-        paper.authors,
-        paper.origin,
-        paper.summary,
-        paper.links,
-        len(own),
-        votes is not None,
-        lead,
-    )
-    return pattern % (*own, votes.up, votes.down, votes.saved) if votes else pattern % (*own,)
+def _placed(paper: MailPaper, lead: bool = False) -> Markup:  # noqa: FBT001, FBT002 - of a template
+    """A mark in the place of a paper, which is laid out by itself."""
+    return mark(f"{paper.title}{' lead' if lead else ''}")
 
 
-def _in_html(code: str, paper: MailPaper, lead: bool) -> Markup:  # noqa: FBT001 - of a template
-    own = [escape(why) for why in paper.why]
-    return Markup(_laid_out(code, paper, "edition/parts.html", own, lead=lead))  # noqa: S704
-
-
-def _in_text(code: str, paper: MailPaper) -> str:
-    own = [wrap(why) for why in paper.why]
-    return _laid_out(code, paper, "edition/parts.txt", own, lead=False)
-
-
-@lru_cache(4096)
-def _pattern(code: str, parts: str, *shared: Hashable) -> str:
-    """What mails with a paper have in common, as a pattern for %: most of a mail is made here once.
-
-    Text from outside has no controls any more, so that none of it is taken for a slot.
-    """
-    made: str = template(code, parts).module.paper(*shared)  # type: ignore[attr-defined]
-    made = made.removesuffix("\n").replace("%", "%%").replace(_SLOT, "%s")
-    return in_ascii(made) if parts.endswith(".html") else str(made)
-
-
-def in_ascii(html: str) -> str:
-    """HTML with a reference for each letter beyond ASCII, as every server lets it through."""
-    if html.isascii():
-        return html
-    return html.encode("ascii", "xmlcharrefreplace").decode()
+def mark(name: str) -> Markup:
+    """What stands in a template's output for what is each reader's own."""
+    return Markup(f"{SLOT}{name}{SLOT}")  # noqa: S704
 
 
 def forget() -> None:
     """Read templates and catalogues anew when they are next asked for."""
-    for kept in (templates, template, _pattern, language, version):
+    for kept in (templates, template, language, version):
         kept.cache_clear()
 
 

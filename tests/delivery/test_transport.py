@@ -14,6 +14,7 @@ from digest.delivery.transport import Maildir, Security, Smtp, Timeouts, Transpo
 from digest.errors import BadSettings
 from digest.mail import Addressing, MailingList, Rendered, WireMessage, compose
 from digest.mail.content import one_line
+from digest.mail.wire import whole
 from tests.delivery.servers import HOST, scripted, self_signed, smtp_server
 
 PATIENT = Timeouts(30, 30, 30, 30, 60, 30)
@@ -31,7 +32,7 @@ def letter(n: int = 1, recipient: str = "reader@example.org") -> WireMessage:
         date=datetime(2026, 11, 21, 6, tzinfo=UTC),
         mailing_list=MailingList("digest.example.org", "https://example.org/" + "u" * 200),
     )
-    return compose(Rendered(f"Étude № {n}", TEXT, f"<p>{TEXT}</p>"), headers)
+    return compose(Rendered(f"Étude № {n}", whole(TEXT), whole(f"<p>{TEXT}</p>")), headers)
 
 
 def smtp(port: int, security: Security = "none", **options: Any) -> Smtp:

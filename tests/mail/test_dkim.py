@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from digest.errors import BadSettings
 from digest.mail import Addressing, MailingList, Rendered, Signer, compose
+from digest.mail.wire import whole
 from digest.settings import DkimSettings
 from tests.mail.dkim_keys import DOMAIN, SIGNER, pem, rsa_key, verified
 
@@ -29,7 +30,7 @@ HEADERS = Addressing(
         "mailto:leave@example.org?subject=unsubscribe%20abc",
     ),
 )
-RENDERED = Rendered("Eight papers", "Hello\n", "<p>Hello</p>\n")
+RENDERED = Rendered("Eight papers", whole("Hello\n"), whole("<p>Hello</p>\n"))
 MAIL = compose(RENDERED, HEADERS).raw
 SIGNED = SIGNER.sign(MAIL, at=AT) + MAIL
 wild = st.text(st.characters(exclude_categories=()))
@@ -49,7 +50,9 @@ def signatures(raw: bytes) -> list[bytes]:
 @settings(max_examples=60)
 @given(wild, wild, wild)
 def test_both_signatures_hold_whatever_a_mail_says(subject: str, name: str, text: str) -> None:
-    raw = compose(Rendered(subject, text, text), replace(HEADERS, sender_name=name)).raw
+    raw = compose(
+        Rendered(subject, whole(text), whole(text)), replace(HEADERS, sender_name=name)
+    ).raw
     assert verified(SIGNER.sign(raw, at=AT) + raw, SIGNER) == [True, True]
 
 

@@ -1,7 +1,9 @@
 import pytest
 
 from digest.languages import language
-from digest.mail.press import fold, forget, in_ascii, read_looks, templates, version, wrap
+from digest.mail.press import fold, read_looks, templates, version, wrap
+from digest.mail.render import forget
+from digest.mail.wire import in_references
 
 SHEET = """/* a comment */
 .a{color:red;margin:1px 2px 3px 4px}
@@ -68,7 +70,7 @@ def test_long_text_is_folded_and_letters_beyond_ascii_become_references() -> Non
     assert wrap("x" * 200, 3).split("\n")[1].startswith("   x")
     assert fold("é " * 60).count("\n") == 1
     assert fold("e " * 60) == "e " * 60
-    assert in_ascii("né") == "n&#233;"
+    assert in_references("né") == "n&#233;"
 
 
 def test_the_version_is_of_what_mails_are_made_of() -> None:
