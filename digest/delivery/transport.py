@@ -324,7 +324,10 @@ class _Connection:
 
     def _allow(self, patience: asyncio.Timeout, seconds: float) -> None:
         """Wait so long for what comes next, within what is left for the whole mail."""
-        patience.reschedule(min(monotonic() + seconds, self._ends_at))
+        until = min(monotonic() + seconds, self._ends_at)
+        # A clock that is set anew for each command costs more than the command.
+        if not 0 <= until - (patience.when() or 0.0) <= seconds / 100:
+            patience.reschedule(until)
 
     async def _refused(self, reply: SMTPResponse) -> Outcome:
         if reply.code < _LEAST_CODE:

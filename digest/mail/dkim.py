@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -39,6 +40,7 @@ _SMALLEST_RSA_BITS = 2048
 _DNS_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
 _FIELD_END = re.compile(rb"\r\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")
+_HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +102,13 @@ class Signer:
         """
         if not self._keys:
             return b""
-        head, _, body = raw.partition(b"\r\n\r\n")
-        fields = dict(map(_relaxed, _FIELD_END.split(head)))
+        end = raw.index(_HEAD_END)
+        fields = dict(map(_relaxed, _FIELD_END.split(raw[:end])))
         names = [name for name in _SIGNED if name in fields]
-        covered = b"".join(fields[name] + b"\r\n" for name in names)
-        named = b":".join((*names, *_OVERSIGNED)).decode()
+        covered = b"\r\n".join([fields[name] for name in names]) + b"\r\n"
+        body = memoryview(raw)[end + len(_HEAD_END) :]
         body_hash = b64encode(sha256(body).digest()).decode()
-        lines = re.findall(r".{1,75}(?:(?<=:)|\Z)", f"h={named};")
+        lines = _naming((*names, *_OVERSIGNED))
         signatures = b""
         for key in self._keys:
             tags = "\r\n ".join(
@@ -135,12 +137,19 @@ class Signer:
         ]
 
 
+@lru_cache(64)
+def _naming(names: tuple[bytes, ...]) -> list[str]:
+    """The tag of the headers that are signed, in lines."""
+    return re.findall(r".{1,75}(?:(?<=:)|\Z)", f"h={b':'.join(names).decode()};")
+
+
 def _relaxed(field: bytes) -> tuple[bytes, bytes]:
     """A header field by its name, canonical (RFC 6376, 3.4.2) and without its line end."""
     name, _, value = field.partition(b":")
     name = name.rstrip(b" \t").lower()
-    unfolded = value.replace(b"\r\n", b"")
-    return name, name + b":" + _BLANKS.sub(b" ", unfolded).strip(b" ")
+    if b"\r\n" in value or b"\t" in value or b"  " in value:
+        value = _BLANKS.sub(b" ", value.replace(b"\r\n", b""))
+    return name, name + b":" + value.strip(b" ")
 
 
 def _loaded(setting: str, file: Path) -> object:
