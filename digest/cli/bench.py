@@ -195,13 +195,23 @@ def embed(
 ) -> None:
     """Embed the demo's papers, as often as it takes, and compare with the model's plain encoding.
 
-    Ours embeds every title once more, by itself: the cosines say how far that moves a paper.
+    A paper has its title embedded once more, by itself: paper_cosine says how far that moves it.
     """
     from digest.evaluation.scale import measure_embedding
     from digest.papers.encoder import DEFAULT, SentenceEncoder
 
     model = SentenceEncoder(encoder or DEFAULT)
-    measured = {"encoder": model.identity, **asdict(measure_embedding(model, *_papers(texts)))}
+
+    def plain(texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = model.loaded.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32)
+
+    measured = {
+        "encoder": model.identity,
+        **asdict(measure_embedding(model, plain, *_papers(texts))),
+    }
     print_json(measured) if as_json else facts(measured)
 
 

@@ -30,6 +30,14 @@ def test_the_default_model_finds_like_texts_near() -> None:
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
 
 
+def test_the_faster_way_gives_the_model_s_own_vectors() -> None:
+    encoder = SentenceEncoder()
+    texts = [f"{a} {b}" for a in ("graphs of", "voting on", "frozen") for b in ("bees", "lakes")]
+    texts.append("a long abstract on attention, memory and rivers " * 30)
+    plain = encoder.loaded.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    assert (plain * encoder.encode(texts)).sum(axis=1).min() > 0.9998
+
+
 def test_weights_other_than_the_pinned_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(DEFAULT_SHA256, "tokenizer.json", "0" * 64)
     with pytest.raises(BadEncoder, match=r"tokenizer\.json .* not 000000000000…: reinstall"):
