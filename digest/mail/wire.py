@@ -135,6 +135,7 @@ def in_references(html: str) -> str:
 
 
 def _as_it_stands(text: Text, all_own: Sequence[str]) -> bytes | None:
+    """None where a server may change something; lines may go on from one form to the next."""
     wires: list[str] = []
     column, blank = 0, False
     joined = f"|{'|'.join(all_own)}|"
