@@ -47,8 +47,7 @@ _UNTITLED = msgid("(no title)")
 _SENTENCE_ENDS = ".!?…。"
 
 
-@dataclass(frozen=True, slots=True)
-class VoteLinks:
+class VoteLinks(NamedTuple):
     """Where the three thumbs of one paper lead."""
 
     up: str
@@ -73,8 +72,7 @@ class PaperLink(NamedTuple):
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class MailPaper:
+class MailPaper(NamedTuple):
     """One paper as a mail shows it; empty strings and tuples are not shown.
 
     `links` has at least one: where the title leads.

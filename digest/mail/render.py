@@ -76,7 +76,7 @@ def _lighter(mail: EditionMail, excess: int) -> EditionMail:
     for i, paper in reversed(list(enumerate(papers))):
         if paper.summary and excess > 0:
             excess -= len(in_references(paper.summary))
-            papers[i] = replace(paper, summary="")
+            papers[i] = paper._replace(summary="")
     if tuple(papers) != mail.papers:
         return replace(mail, papers=tuple(papers))
     return replace(mail, papers=mail.papers[:-1], n_hidden=mail.n_hidden + 1)

@@ -52,7 +52,7 @@ def different_mails() -> Iterator[Mail]:
         chosen = [pool[int(i)] for i in rng.integers(len(pool), size=int(rng.integers(1, 7)))]
         # Each paper is in a mail once, as in a real one.
         papers = tuple(
-            replace(paper, title=f"{n} {paper.title}", short_title=f"{n} {paper.short_title}")
+            paper._replace(title=f"{n} {paper.title}", short_title=f"{n} {paper.short_title}")
             for n, paper in enumerate(chosen)
         )
         yield replace(base, papers=papers, n_hidden=int(rng.integers(2)))

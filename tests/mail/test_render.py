@@ -185,7 +185,7 @@ def test_what_a_paper_lacks_leaves_no_trace() -> None:
 
 def test_without_links_for_votes_no_vote_is_offered() -> None:
     made = mail(ITEM)
-    rendered = render(replace(made, papers=(replace(made.papers[0], votes=None),)))
+    rendered = render(replace(made, papers=(made.papers[0]._replace(votes=None),)))
     assert "like this" not in rendered.html + rendered.text
 
 
