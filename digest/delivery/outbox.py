@@ -47,6 +47,7 @@ LEASE = timedelta(minutes=30)
 # Tables rather than objects, and written once: the statements of every commit cost a quarter.
 _DELIVERIES = cast("Table", Delivery.__table__)
 _ATTEMPTS = cast("Table", Attempt.__table__)
+_SUBSCRIBERS = cast("Table", Subscriber.__table__)
 _THESE = _DELIVERIES.c.id.in_(bindparam("ids", expanding=True)) & (
     _DELIVERIES.c.claimed_by == bindparam("owner")
 )
@@ -61,7 +62,14 @@ _SETTLE = (
     update(_DELIVERIES)
     .where(_THESE, or_(*(_DELIVERIES.c.state == one for one in _OPEN)))
     .values(state=bindparam("to"), settled_at=bindparam("at"), claimed_until=None)
-    .returning(_DELIVERIES.c.id, _DELIVERIES.c.subscriber_id, _DELIVERIES.c.kind)
+    .returning(
+        *(_DELIVERIES.c.id, _DELIVERIES.c.subscriber_id, _DELIVERIES.c.kind),
+        select(_SUBSCRIBERS.c.bounce_points)
+        .where(_SUBSCRIBERS.c.id == _DELIVERIES.c.subscriber_id)
+        .correlate(_DELIVERIES)
+        .scalar_subquery()
+        .label("points"),
+    )
 )
 _WAITING = Delivery.state.in_(("queued", "deferred"))
 _CHANGES = ("change_from", "change_to")
@@ -201,8 +209,11 @@ def settle(
     if not settled:
         return
     session.execute(_ATTEMPTS.insert(), [_attempt(row.id, became[row.id], now) for row in settled])
-    sent_to = [row.subscriber_id for row in settled if became[row.id].state == "sent"]
-    clear_points(session, sent_to, now)
+    clear_points(
+        session,
+        [row.subscriber_id for row in settled if row.points and became[row.id].state == "sent"],
+        now,
+    )
     for row in settled:
         outcome = became[row.id]
         if outcome.state == "deferred":
