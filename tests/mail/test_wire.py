@@ -50,7 +50,7 @@ def filled(*parts: str, own: tuple[str, ...] = ()) -> Filled:
     return Filled(Form(parts), own)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(forms(), max_size=5).map(tuple))
 @example((filled("\n", "m here", own=("Fro",)),))
 @example((filled("Fr"), filled("om here")))
