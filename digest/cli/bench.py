@@ -197,21 +197,12 @@ def embed(
 
     A paper has its title embedded once more, by itself: paper_cosine says how far that moves it.
     """
-    from digest.evaluation.scale import measure_embedding
+    from digest.evaluation.scale import measure_embedding, plain_encode
     from digest.papers.encoder import DEFAULT, SentenceEncoder
 
     model = SentenceEncoder(encoder or DEFAULT)
-
-    def plain(texts: Sequence[str]) -> NDArray[np.float32]:
-        vectors = model.loaded.encode(
-            list(texts), normalize_embeddings=True, show_progress_bar=False
-        )
-        return np.asarray(vectors, np.float32)
-
-    measured = {
-        "encoder": model.identity,
-        **asdict(measure_embedding(model, plain, *_papers(texts))),
-    }
+    speed = measure_embedding(model, plain_encode(model), *_papers(texts))
+    measured = {"encoder": model.identity, **asdict(speed)}
     print_json(measured) if as_json else facts(measured)
 
 

@@ -1,7 +1,7 @@
 """What an edition is once it is frozen, and the words for its reasons."""
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from functools import lru_cache
@@ -320,23 +320,32 @@ def _item(
     card: str,
     team: str | None,
 ) -> EditionItem:
-    # By their order: names cost as much again as all the rest of it.
-    carried = lane, score, probability, propensity, _reasons(reasons), team
-    item: tuple[Any, ...] = (position, paper_id, *_card(card), *carried)
-    return EditionItem(*item)
+    return EditionItem(
+        position=position,
+        paper_id=paper_id,
+        abstract="",
+        lane=lane,
+        score=score,
+        probability=probability,
+        propensity=propensity,
+        reasons=_reasons(reasons),
+        team=team,
+        **_card(card),
+    )
 
 
 # A day's papers, and most of what is said for them, are the same for many readers.
 @lru_cache(4096)
-def _card(text: str) -> tuple[Any, ...]:
-    """What `freeze` made, read back: the fields of an item from its title to its upvotes."""
+def _card(text: str) -> Mapping[str, Any]:
+    """What `freeze` made, read back; shared, so not to be changed."""
     shown = json.loads(text)
     day = shown["published_on"]
-    return (
-        *(shown["title"], "", shown["summary"], tuple(shown["authors"])),
-        *(date.fromisoformat(day) if day else None, shown["arxiv_id"], shown["doi"]),
-        *(shown["url"], shown["code_url"], tuple(shown["sources"]), shown["upvotes"]),
-    )
+    return {
+        **shown,
+        "published_on": date.fromisoformat(day) if day else None,
+        "authors": tuple(shown["authors"]),
+        "sources": tuple(shown["sources"]),
+    }
 
 
 @lru_cache(4096)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from digest.papers.embedding import Encode, paper_vectors
-from digest.papers.encoder import Encoder
+from digest.papers.encoder import Encoder, SentenceEncoder
 from digest.ranking.calibrate import Calibration
 from digest.ranking.profile import fit_profiles, products
 from digest.ranking.rank import rank
@@ -111,6 +111,18 @@ def measure_scale(
         round(space_seconds, 3),
         round(peak, 1),
     )
+
+
+def plain_encode(encoder: SentenceEncoder) -> Encode:
+    """The model's own way to encode, with what it does by default."""
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        vectors = encoder.loaded.encode(
+            list(texts), normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32)
+
+    return encode
 
 
 def measure_embedding(

@@ -268,7 +268,10 @@ Mail = (
 def edition_mail(
     edition: Edition, links: EditionLinks, postal_address: str, spoken: Language = ENGLISH
 ) -> EditionMail:
-    """Say what the mail of `edition` says; raises BadInput where one of our links is none."""
+    """Say what the mail of `edition` says; raises BadInput where a link to its pages is none.
+
+    Its votes lead under the same base URL, so that they need no look of their own.
+    """
     titles = [one_line(item.title) or spoken.gettext(_UNTITLED) for item in edition.items]
     headline = _headline(len(titles), edition.n_candidates, spoken)
     note = shorten(one_line(edition.note), 500)

@@ -65,7 +65,7 @@ class SentenceEncoder:
         """Unit vectors, shape (len(texts), d); a text the model chokes on gives zeros.
 
         Where the processor multiplies bfloat16 matrices by itself (Intel AMX), matrices are of
-        that: 2.2 times as fast, at a cosine of .9999 with float32. Elsewhere that would be slower.
+        that: about twice as fast, at a cosine of .9999 with float32. Elsewhere it would be slower.
         """
         model = self.loaded
         import torch
