@@ -47,11 +47,13 @@ class _HungUp(Exception):
 @dataclass
 class Faulty:
     """Does `thing` the first time that a dialogue comes to `point`; `accepted` counts whole mails
-    that it has taken over, by Message-ID, whether or not it got to say so."""
+    that it has taken over, by Message-ID, whether or not it got to say so. One that is `ahead` lets
+    commands be sent before the last is answered."""
 
     point: Point
     thing: Thing
     tls: ssl.SSLContext
+    ahead: bool = False
     armed: bool = True
     accepted: Counter[str] = field(default_factory=Counter)
     port: int = 0
@@ -71,18 +73,24 @@ class Faulty:
             writer.write(b"220-welcome\r\n")
         await self._at("banner", writer)
         writer.write(b"220 ready\r\n")
+        refused = False
         while line := await reader.readline():
             command = line[:8].split()[0].decode().upper()
             if command in POINTS and await self._at(command, writer):
+                refused = True
                 continue
             match command:
                 case "EHLO":
-                    writer.write(b"250-here\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n250 SIZE\r\n")
+                    writer.write(b"250-here\r\n250-STARTTLS\r\n250-AUTH PLAIN\r\n")
+                    writer.write(b"250-PIPELINING\r\n" if self.ahead else b"")
+                    writer.write(b"250 SIZE\r\n")
                 case "STARTTLS":
                     writer.write(b"220 go ahead\r\n")
                     await writer.start_tls(self.tls)
                 case "AUTH":
                     writer.write(b"235 2.7.0 welcome\r\n")
+                case "DATA" if refused and self.ahead:
+                    writer.write(b"503 5.5.1 no mail to be sent\r\n")
                 case "DATA":
                     writer.write(b"354 go on\r\n")
                     await self._mail(reader, writer)
@@ -90,6 +98,7 @@ class Faulty:
                     writer.write(b"221 bye\r\n")
                     return
                 case _:
+                    refused = refused and command != "RSET"
                     writer.write(b"250 ok\r\n")
 
     async def _mail(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -145,8 +154,10 @@ class Faulty:
 
 
 @asynccontextmanager
-async def faulty(point: Point, thing: Thing, tls: ssl.SSLContext) -> AsyncIterator[Faulty]:
-    server = Faulty(point, thing, tls)
+async def faulty(
+    point: Point, thing: Thing, tls: ssl.SSLContext, *, ahead: bool
+) -> AsyncIterator[Faulty]:
+    server = Faulty(point, thing, tls, ahead)
     talks: set[asyncio.Task[None]] = set()
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

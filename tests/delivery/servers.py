@@ -93,7 +93,7 @@ class Script:
         answer: str | None = "220 ready\r\n"
         while answer is not None:
             writer.write(answer.encode())
-            command = "." if answer.startswith("354") else ""
+            command = "." if answer.splitlines()[-1:] == ["354 go on"] else ""
             while line := await reader.readline():
                 self.lines.append(line)
                 if command != "." or line == b".\r\n":

@@ -93,7 +93,22 @@ async def test_no_mail_is_lost_and_none_is_doubled(
     thing: Thing,
 ) -> None:
     sessions = open_database(sqlite_url)
-    await all_goes_well(sessions, tls, certificate, point, thing)
+    await all_goes_well(sessions, tls, certificate, point, thing, ahead=True)
+    sessions.engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("thing", THINGS)
+@pytest.mark.parametrize("point", POINTS)
+async def test_nor_where_every_command_waits_for_the_last(
+    sqlite_url: str,
+    tls: ssl.SSLContext,
+    certificate: tuple[Path, Path],
+    point: Point,
+    thing: Thing,
+) -> None:
+    sessions = open_database(sqlite_url)
+    await all_goes_well(sessions, tls, certificate, point, thing, ahead=False)
     sessions.engine.dispose()
 
 
@@ -108,7 +123,7 @@ async def test_nor_on_postgresql(
     thing: Thing,
 ) -> None:
     sessions = open_database(postgres_url)
-    await all_goes_well(sessions, tls, certificate, point, thing)
+    await all_goes_well(sessions, tls, certificate, point, thing, ahead=True)
     sessions.engine.dispose()
 
 
@@ -118,9 +133,11 @@ async def all_goes_well(
     certificate: tuple[Path, Path],
     point: Point,
     thing: Thing,
+    *,
+    ahead: bool,
 ) -> None:
     first, second = add_mails(sessions, 2)
-    async with faulty(point, thing, tls) as server:
+    async with faulty(point, thing, tls, ahead=ahead) as server:
         await run(sessions, server, certificate[0], hours=0)
         assert not server.armed, "the fault was met"
         after = read(sessions, first)

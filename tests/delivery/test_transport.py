@@ -17,6 +17,7 @@ from digest.mail.content import one_line
 from digest.mail.wire import whole
 from tests.delivery.servers import HOST, scripted, self_signed, smtp_server
 
+AHEAD = {"EHLO": "250-x\r\n250 PIPELINING\r\n"}
 PATIENT = Timeouts(30, 30, 30, 30, 60, 30)
 FROM = "digest@example.org"
 TEXT = "Hello.\n.\n..\n.leading dot\nFrom here, é\n" + "long " * 300
@@ -186,6 +187,7 @@ class TestSmtp:
         assert reply.split()[:2] == [str(outcome.code), outcome.enhanced]
         assert inbox.received == [letter(2).raw]
 
+    @pytest.mark.parametrize("greeting", [{}, AHEAD], ids=["one by one", "ahead"])
     @pytest.mark.parametrize(
         ("answers", "state", "stage", "code"),
         [
@@ -202,11 +204,50 @@ class TestSmtp:
         ],
     )
     async def test_it_knows_whether_the_mail_may_have_been_taken(
-        self, answers: dict[str, str | None], state: str, stage: str, code: int | None
+        self,
+        greeting: dict[str, str | None],
+        answers: dict[str, str | None],
+        state: str,
+        stage: str,
+        code: int | None,
     ) -> None:
-        async with scripted(answers) as server, smtp(server.port) as transport:
+        async with scripted(greeting | answers) as server, smtp(server.port) as transport:
             outcome = await transport.send(letter())
         assert (outcome.state, outcome.stage, outcome.code) == (state, stage, code)
+
+    async def test_commands_wait_for_no_answer_where_the_server_lets_them(self) -> None:
+        together = "250 ok\r\n250 ok\r\n354 go on\r\n"
+        answers = AHEAD | {"MAIL": "", "RCPT": "", "DATA": together}
+        async with scripted(answers) as server, smtp(server.port) as transport:
+            for n in range(2):
+                assert (await transport.send(letter(n))).state == "sent"
+        assert server.n_connections == 1
+
+    async def test_elsewhere_a_command_comes_after_the_answer_to_the_last(self) -> None:
+        async with scripted({"MAIL": None}) as server, smtp(server.port) as transport:
+            await transport.send(letter())
+        assert {line[:4] for line in server.lines} == {b"EHLO", b"MAIL"}
+
+    @pytest.mark.parametrize("data", ["503 5.5.1 no recipients\r\n", "354 go on\r\n"])
+    async def test_nothing_of_a_refused_mail_is_sent_to_a_server_that_was_asked_ahead(
+        self, data: str
+    ) -> None:
+        answers: dict[str, str | None] = AHEAD | {"RCPT": "550 5.1.1 who?\r\n", "DATA": data}
+        async with scripted(answers) as server, smtp(server.port) as transport:
+            outcome = await transport.send(letter(1))
+            assert (outcome.state, outcome.stage, outcome.code) == ("failed", "recipient", 550)
+            del answers["RCPT"], answers["DATA"]
+            assert (await transport.send(letter(2))).state == "sent"
+        assert b"Message-ID: <1@example.org>\r\n" not in server.lines
+        assert b"Message-ID: <2@example.org>\r\n" in server.lines
+
+    async def test_a_server_that_speaks_unasked_is_left_before_it_can_be_misheard(self) -> None:
+        answers = {".": "250 taken\r\n250 and what else?\r\n"}
+        async with scripted(answers) as server, smtp(server.port) as transport:
+            assert (await transport.send(letter(1))).state == "sent"
+            answers |= {".": "554 5.6.0 no\r\n"}
+            assert (await transport.send(letter(2))).state == "failed"
+        assert server.n_connections == 2
 
     async def test_silence_after_the_mail_is_uncertain(self) -> None:
         brief = replace(PATIENT, reply=0.2)
