@@ -21,16 +21,14 @@ from digest.mail.content import (
     ChangeFromMail,
     ChangeToMail,
     ConfirmationMail,
-    EditionLinks,
     FreshLinkMail,
     GoodbyeMail,
     Mail,
     SunsetMail,
     VoteLinks,
-    edition_mail,
-    one_line,
 )
 from digest.mail.dkim import Signer
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.mail.message import Addressing, MailingList, WireMessage, compose, wire_address
 from digest.mail.press import version
 from digest.mail.render import Rendered, render
@@ -45,6 +43,7 @@ from digest.store.tables import (
     Press,
     Subscriber,
 )
+from digest.text import one_line
 
 # Mail is read, and left by its link, long after it came.
 LINKS_LIVE = timedelta(days=90)

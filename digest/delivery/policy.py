@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, NamedTuple
 
-from digest.mail.content import one_line
+from digest.text import one_line
 
 State = Literal["sent", "deferred", "failed", "uncertain"]
 Stage = Literal["connect", "sender", "recipient", "data", "content"]

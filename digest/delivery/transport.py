@@ -28,8 +28,8 @@ from aiosmtplib.typing import SMTPStatus
 from digest.delivery.dialogue import Dialogue
 from digest.delivery.policy import MAX_REPLY, Outcome, Stage, answered, unanswered, unsendable
 from digest.errors import BadSettings
-from digest.mail.content import one_line
 from digest.mail.message import WireMessage
+from digest.text import one_line
 
 Security = Literal["starttls", "tls", "none"]
 

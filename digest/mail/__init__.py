@@ -1,13 +1,8 @@
 """Mail: an edition to HTML and text, to the bytes that cross the wire. Sending is delivery's."""
 
-from digest.mail.content import (
-    ConfirmationMail,
-    EditionLinks,
-    EditionMail,
-    VoteLinks,
-    edition_mail,
-)
+from digest.mail.content import ConfirmationMail, EditionMail, VoteLinks
 from digest.mail.dkim import Signer
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.mail.message import Addressing, MailingList, WireMessage, compose
 from digest.mail.render import Rendered, render, templates_folder
 

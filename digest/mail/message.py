@@ -16,9 +16,9 @@ from hashlib import sha256
 from email_validator import EmailNotValidError, validate_email
 
 from digest.errors import BadInput
-from digest.mail.content import one_line, web_link
 from digest.mail.render import Rendered
 from digest.mail.wire import Text, encoded
+from digest.text import one_line, web_link
 
 # Of a header: RFC 2047 allows 76 to a line with encoded words, RFC 5322 wants 78 of the others.
 _COLUMNS = 76

@@ -248,12 +248,13 @@ def forget() -> None:
 
 @cache
 def version() -> str:
-    """A hash of all that turns what is frozen into a mail: templates, catalogues and this room."""
+    """A hash of all that turns what is frozen into a mail: templates, catalogues, this room, text."""
     package = Path(digest.__file__).parent
     files = [
         *(templates_folder() / "mail").rglob("*.*"),
         *(package / "languages").glob("*.p[oy]"),
         *(package / "mail").glob("*.py"),
+        package / "text.py",
     ]
     hashed = sha256()
     for file in sorted(files, key=lambda file: file.as_posix()):

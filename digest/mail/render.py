@@ -15,10 +15,11 @@ from markupsafe import escape
 
 from digest.languages import language
 from digest.mail import press
-from digest.mail.content import LANES, EditionMail, Mail, MailNote, MailPaper, one_line
+from digest.mail.content import LANES, EditionMail, Mail, MailNote, MailPaper
 from digest.mail.press import SLOT, fold, mark, template, templates_folder, wrap
 from digest.mail.wire import Filled, Form, Text, in_references, whole
 from digest.ranking.types import Lane
+from digest.text import one_line
 
 __all__ = ["MAX_HTML_BYTES", "Rendered", "forget", "render", "templates_folder"]
 

@@ -12,7 +12,6 @@ from digest.mail.content import (
     ChangeFromMail,
     ChangeToMail,
     ConfirmationMail,
-    EditionLinks,
     EditionMail,
     FreshLinkMail,
     GoodbyeMail,
@@ -20,8 +19,8 @@ from digest.mail.content import (
     MailNote,
     SunsetMail,
     VoteLinks,
-    edition_mail,
 )
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.mail.render import Rendered
 from digest.ranking.types import Lane
 

@@ -16,10 +16,13 @@ from starlette.responses import Response
 
 from digest.editions import recent_editions
 from digest.engine.app import App
+from digest.languages import ENGLISH
 from digest.links import Claim, Links
-from digest.mail.content import EditionLinks, MailPaper, edition_mail, long_date, one_line
+from digest.mail.content import MailPaper
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import trending_papers
 from digest.subscribers import read_subscriber
+from digest.text import one_line
 from digest.web.answers import PRIVATE, PUBLIC, SHUT, Pages
 from digest.web.papers import PaperLine, lines_of
 
@@ -115,7 +118,7 @@ class FeedDoors:
 
     def trending(self, _request: Request) -> Response:
         """What is trending, for everybody."""
-        day = long_date(self.now().date())
+        day = ENGLISH.long_date(self.now().date())
         return self.pages.show("trending.html", public=True, papers=self._trending(), day=day)
 
     def trending_atom(self, request: Request) -> Response:

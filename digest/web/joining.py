@@ -16,13 +16,15 @@ from digest.delivery.letters import CONFIRM_WITHIN
 from digest.editions import Taste, sample, stored_among, varied_papers
 from digest.engine.app import App
 from digest.errors import BadEncoder, Refused
-from digest.mail.content import EditionLinks, EditionMail, edition_mail, one_line, shorten
+from digest.mail.content import EditionMail
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import PaperView, read_papers
 from digest.papers.encoder import Remembered
 from digest.profiles.seeds import Library, read_library
 from digest.ranking.types import Floats
 from digest.subscribers.proof import is_proof, new_challenge
 from digest.subscribers.throttle import network_of
+from digest.text import one_line, shorten
 from digest.web.answers import Pages, as_json
 from digest.web.choices import FREQUENCIES, HOURS, mixes_with, zones
 from digest.web.pace import Pace, host_of

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from digest.editions import Edition, EditionItem
-from digest.mail.content import EditionLinks, MailPaper, edition_mail
+from digest.mail.content import MailPaper
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import PaperView
 from digest.papers.summary import summarise
 

@@ -19,8 +19,8 @@ from digest.editions import edition_of
 from digest.engine.app import App
 from digest.engine.erase import erase_for_good
 from digest.errors import BadInput, Unknown
+from digest.languages import ENGLISH
 from digest.links import Claim, Purpose
-from digest.mail.content import long_date
 from digest.profiles.interests import (
     InterestEdit,
     InterestView,
@@ -299,7 +299,7 @@ class PreferencesDoors:
             muted=muted,
             mute_kinds=_MUTE_KINDS,
             change=change,
-            change_until=change and long_date(change.expires_at.date()),
+            change_until=change and ENGLISH.long_date(change.expires_at.date()),
         )
 
     def _erase_page(self, claim: Claim, *, fault: str = "") -> Response:

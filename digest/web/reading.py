@@ -13,11 +13,13 @@ from digest.editions import Edition, EditionItem, read_edition, terms_in_words
 from digest.engine.app import App
 from digest.errors import BadInput, Unknown
 from digest.links import Claim, Purpose
-from digest.mail.content import EditionLinks, MailPaper, edition_mail, one_line, web_link
+from digest.mail.content import MailPaper
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import nearest_papers
 from digest.profiles.learned import LAST, Moved, VoteView, moved_by_votes, votes_of
 from digest.profiles.mutes import mute, mutes_of, names_of
 from digest.store.tables import MuteKind, VoteValue
+from digest.text import one_line, web_link
 from digest.votes import record_vote, release_votes, take_back
 from digest.web.answers import Pages, go_to
 from digest.web.forms import fields_of, lists_of

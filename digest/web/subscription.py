@@ -12,8 +12,10 @@ from starlette.responses import Response
 import digest.subscribers as subscribers
 from digest.editions import preview
 from digest.engine.app import App
+from digest.languages import ENGLISH
 from digest.links import Claim, Purpose
-from digest.mail.content import EditionLinks, EditionMail, edition_mail, long_date
+from digest.mail.content import EditionMail
+from digest.mail.edition import EditionLinks, edition_mail
 from digest.subscribers import SubscriberView
 from digest.web.answers import Pages
 from digest.web.choices import FREQUENCIES, HOURS
@@ -108,4 +110,4 @@ def _next_digest(view: SubscriberView, now: datetime) -> str:
     if view.next_due_at <= now:
         return "is being made now and will be with you shortly"
     local = view.next_due_at.astimezone(ZoneInfo(view.timezone))
-    return f"comes on {long_date(local.date())} at {local:%H:%M}"
+    return f"comes on {ENGLISH.long_date(local.date())} at {local:%H:%M}"

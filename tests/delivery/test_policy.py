@@ -14,7 +14,7 @@ from digest.delivery.policy import (
     unanswered,
     wait_after,
 )
-from digest.mail.content import one_line
+from digest.text import one_line
 
 
 @pytest.mark.parametrize(

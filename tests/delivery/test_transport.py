@@ -13,8 +13,8 @@ import pytest
 from digest.delivery.transport import Maildir, Security, Smtp, Timeouts, Transport
 from digest.errors import BadSettings
 from digest.mail import Addressing, MailingList, Rendered, WireMessage, compose
-from digest.mail.content import one_line
 from digest.mail.wire import whole
+from digest.text import one_line
 from tests.delivery.servers import HOST, scripted, self_signed, smtp_server
 
 AHEAD = {"EHLO": "250-x\r\n250 PIPELINING\r\n"}

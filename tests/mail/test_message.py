@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from digest.errors import BadInput
 from digest.mail import Addressing, MailingList, Rendered, WireMessage, compose, render
-from digest.mail.content import one_line
 from digest.mail.message import wire_address
 from digest.mail.wire import whole
+from digest.text import one_line
 from tests.mail.dkim_keys import SIGNER, verified
 from tests.mail.sample import ITEM, mail
 

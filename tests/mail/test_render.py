@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from digest.editions import EditionItem, Reason
 from digest.languages import PSEUDO, language
 from digest.mail import ConfirmationMail, EditionMail, render, templates_folder
-from digest.mail.content import MailNote, shorten
+from digest.mail.content import MailNote
 from digest.mail.render import MAX_HTML_BYTES
 from digest.mail.samples import samples
+from digest.text import shorten
 from tests.mail.sample import BARE, BASE, ITEM, mail
 
 CONFIRMATION = ConfirmationMail(f"{BASE}/confirm/{'t' * 40}", 7, "12 Observatory Lane")

@@ -16,8 +16,8 @@ from typing import BinaryIO
 
 from digest.delivery.bounces.parts import LONGEST
 from digest.errors import BadInput, BadSettings, ServiceUnreachable
-from digest.mail.content import one_line
 from digest.settings import BounceSettings
+from digest.text import one_line
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,8 @@ from digest.delivery.bounces.parts import (
 from digest.delivery.bounces.relays import read_posted
 from digest.delivery.bounces.report import CODE, ENHANCED, Finding, Report, failure, remark
 from digest.errors import BadInput
-from digest.mail.content import one_line
 from digest.store.tables import BounceKind
+from digest.text import one_line
 
 _MOST = 50
 _LONGEST_PARAGRAPH = 1000

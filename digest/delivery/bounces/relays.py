@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from digest.delivery.bounces.meaning import Reason
 from digest.delivery.bounces.report import Finding, Report, failure, remark
 from digest.errors import BadInput
-from digest.mail.content import one_line
+from digest.text import one_line
 
 log = logging.getLogger(__name__)
 

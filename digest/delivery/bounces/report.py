@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from digest.delivery.bounces.meaning import MEANING, Reason, judge
 from digest.delivery.policy import Blame
-from digest.mail.content import one_line, shorten
 from digest.store.tables import BounceKind
+from digest.text import one_line, shorten
 
 _LONGEST_SAID = 300
 _LONGEST_CONTEXT = 4000
