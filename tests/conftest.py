@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -56,6 +57,20 @@ def _statements_compiled_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_syncing() -> Iterator[None]:
+    """Nobody pulls the plug here, so that no commit need wait for the disk."""
+    prepare = database._prepare_sqlite
+
+    def unsynced(connection: Connection, record: object) -> None:
+        prepare(connection, record)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_prepare_sqlite", unsynced)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in os.environ:
@@ -89,6 +104,7 @@ def _postgres_database() -> Iterator[str]:
     try:
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
     except OperationalError as error:
         server.dispose()
         need_service(f"needs PostgreSQL (TEST_POSTGRES_URL): {error.orig}")

@@ -17,11 +17,11 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 from threading import Barrier
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from threadpoolctl import threadpool_limits
 
 from digest import subscribers
@@ -269,7 +269,6 @@ class World:
         self.stop()
         for _ in range(2):
             app = open_app(self._settings, encoder=WordEncoder())
-            _no_syncing(app)
             wired = {part.name: getattr(app, part.name) for part in fields(app)}
             self.processes.append(Process(**wired, post=self.post))
 
@@ -316,19 +315,6 @@ class World:
         with ThreadPoolExecutor(2) as pool:
             reports = list(pool.map(run, self.processes))
         assert [report.failed for report in reports] == [(), ()]
-
-
-def _no_syncing(app: App) -> None:
-    """Nobody pulls the plug here, and waiting for the disk takes longer than all else."""
-    engine = app.sessions.engine
-    off = {"sqlite": "PRAGMA synchronous=OFF", "postgresql": "SET synchronous_commit TO off"}
-
-    def unsynced(raw: Any, _record: object) -> None:
-        raw.execute(off[engine.dialect.name])
-        raw.commit()
-
-    engine.dispose()
-    event.listen(engine, "connect", unsynced)
 
 
 def _kill(_report: JobReport) -> None:
