@@ -15,6 +15,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
+from threadpoolctl import threadpool_limits
 
 from digest.store import Sessions, database, migrate, open_database
 from digest.store.tables import Base
@@ -36,6 +37,11 @@ SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
 # What runs the tests in parallel sets it, and our tables would heed it.
 os.environ.pop("COLUMNS", None)
 
+# Workers share the cores already: more threads for small matrices only wait for one another. This
+# is for libraries that are loaded later, and for processes; the others are told by a fixture.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("digest", deadline=None)
 hypothesis.settings.load_profile("digest")
@@ -54,6 +60,12 @@ def _statements_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "create_engine", shared)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread_for_matrices() -> Iterator[None]:
+    with threadpool_limits(1):
         yield
 
 

@@ -22,7 +22,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import func, select
-from threadpoolctl import threadpool_limits
 
 from digest import subscribers
 from digest.delivery.policy import Outcome
@@ -372,17 +371,14 @@ def test_and_so_it_is_on_postgresql(world_on_postgresql: World) -> None:
 
 
 def live_some_weeks(world: World) -> None:
-    # The matrices are small: more threads only wait for one another.
-    with threadpool_limits(1):
-        mails = live(world, SOME_WEEKS, every=6 * HOUR)
+    mails = live(world, SOME_WEEKS, every=6 * HOUR)
     for (reader, day), at in CHANGES.items():
         assert Mail(reader.address, utc(f"{day} 00:00").date(), utc(at)) in mails
 
 
 @pytest.mark.slow
 def test_in_a_year_no_date_is_left_out_and_none_comes_twice(one_world: World) -> None:
-    with threadpool_limits(1):
-        mails = live(one_world, A_YEAR, every=4 * HOUR)
+    mails = live(one_world, A_YEAR, every=4 * HOUR)
     for reader in READERS:
         first, *days = [mail.day for mail in mails if mail.address == reader.address]
         dates = [first + n * DAY for n in range(1, (days[-1] - first).days + 1)]
