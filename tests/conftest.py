@@ -41,7 +41,6 @@ os.environ.pop("COLUMNS", None)
 # is for libraries that are loaded later, and for processes; the others are told by a fixture.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("digest", deadline=None)
 hypothesis.settings.load_profile("digest")
