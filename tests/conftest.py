@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -14,6 +15,7 @@ import hypothesis
 import pytest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
+from threadpoolctl import threadpool_limits
 
 from digest.store import Sessions, database, migrate, open_database
 from digest.store.tables import Base
@@ -35,6 +37,10 @@ SERVICES_REQUIRED = os.environ.get("DIGEST_REQUIRE_SERVICES") == "1"
 # What runs the tests in parallel sets it, and our tables would heed it.
 os.environ.pop("COLUMNS", None)
 
+# Workers share the cores already: more threads for small matrices only wait for one another. This
+# is for libraries that are loaded later, and for processes; the others are told by a fixture.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 # How long an example takes says more of the machine than of the code.
 hypothesis.settings.register_profile("digest", deadline=None)
 hypothesis.settings.load_profile("digest")
@@ -53,6 +59,26 @@ def _statements_compiled_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(database, "create_engine", shared)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread_for_matrices() -> Iterator[None]:
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_syncing() -> Iterator[None]:
+    """Nobody pulls the plug here, so that no commit need wait for the disk."""
+    prepare = database._prepare_sqlite
+
+    def unsynced(connection: Connection, record: object) -> None:
+        prepare(connection, record)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_prepare_sqlite", unsynced)
         yield
 
 
@@ -89,6 +115,7 @@ def _postgres_database() -> Iterator[str]:
     try:
         with server.connect() as connection:
             connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(f"ALTER DATABASE {name} SET synchronous_commit = off"))
     except OperationalError as error:
         server.dispose()
         need_service(f"needs PostgreSQL (TEST_POSTGRES_URL): {error.orig}")

@@ -17,12 +17,11 @@ from itertools import chain
 from pathlib import Path
 from random import Random
 from threading import Barrier
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import event, func, select
-from threadpoolctl import threadpool_limits
+from sqlalchemy import func, select
 
 from digest import subscribers
 from digest.delivery.policy import Outcome
@@ -269,7 +268,6 @@ class World:
         self.stop()
         for _ in range(2):
             app = open_app(self._settings, encoder=WordEncoder())
-            _no_syncing(app)
             wired = {part.name: getattr(app, part.name) for part in fields(app)}
             self.processes.append(Process(**wired, post=self.post))
 
@@ -316,19 +314,6 @@ class World:
         with ThreadPoolExecutor(2) as pool:
             reports = list(pool.map(run, self.processes))
         assert [report.failed for report in reports] == [(), ()]
-
-
-def _no_syncing(app: App) -> None:
-    """Nobody pulls the plug here, and waiting for the disk takes longer than all else."""
-    engine = app.sessions.engine
-    off = {"sqlite": "PRAGMA synchronous=OFF", "postgresql": "SET synchronous_commit TO off"}
-
-    def unsynced(raw: Any, _record: object) -> None:
-        raw.execute(off[engine.dialect.name])
-        raw.commit()
-
-    engine.dispose()
-    event.listen(engine, "connect", unsynced)
 
 
 def _kill(_report: JobReport) -> None:
@@ -386,17 +371,14 @@ def test_and_so_it_is_on_postgresql(world_on_postgresql: World) -> None:
 
 
 def live_some_weeks(world: World) -> None:
-    # The matrices are small: more threads only wait for one another.
-    with threadpool_limits(1):
-        mails = live(world, SOME_WEEKS, every=6 * HOUR)
+    mails = live(world, SOME_WEEKS, every=6 * HOUR)
     for (reader, day), at in CHANGES.items():
         assert Mail(reader.address, utc(f"{day} 00:00").date(), utc(at)) in mails
 
 
 @pytest.mark.slow
 def test_in_a_year_no_date_is_left_out_and_none_comes_twice(one_world: World) -> None:
-    with threadpool_limits(1):
-        mails = live(one_world, A_YEAR, every=4 * HOUR)
+    mails = live(one_world, A_YEAR, every=4 * HOUR)
     for reader in READERS:
         first, *days = [mail.day for mail in mails if mail.address == reader.address]
         dates = [first + n * DAY for n in range(1, (days[-1] - first).days + 1)]

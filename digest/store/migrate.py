@@ -1,5 +1,6 @@
 """Bringing a database to the present tables, by Alembic's numbered steps."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -24,6 +25,7 @@ def revision_of(sessions: Sessions) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def newest_revision() -> str:
     """The revision that this program works with."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

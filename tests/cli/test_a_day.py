@@ -1,12 +1,6 @@
 """A day from the command line: read, rank, look, send, and ask why; on both databases."""
 
-import asyncio
 import mailbox
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email import message_from_bytes
 from email.policy import default
 from pathlib import Path
@@ -17,7 +11,7 @@ from starlette.testclient import TestClient
 from digest.cli.mail_preview import preview_app
 from digest.mail.press import version
 from tests.cli.conftest import KEY, PAGE, add_ada, digest, done, live_a_day, stored
-from tests.delivery.servers import Inbox, smtp_server
+from tests.delivery.servers import beside, smtp_server
 
 ADA = "ada@example.org"
 
@@ -171,37 +165,15 @@ def test_postgresql_without_a_secret_key_is_refused(
     home: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGEST_DATABASE", postgres_url)
-    ran = subprocess.run(
-        [sys.executable, "-m", "digest.cli", "papers", "list"], capture_output=True, check=False
-    )
-    assert ran.returncode == 2
-    assert ran.stderr.startswith(b"digest: secret_key: must be set with this database")
+    assert digest("papers", "list").error.startswith("secret_key: must be set with this database")
     monkeypatch.setenv("DIGEST_SECRET_KEY", KEY)
     assert done("papers", "list", "--json").json == []
-
-
-@contextmanager
-def _mail_server() -> Iterator[Inbox]:
-    """A real SMTP server on loopback, in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    server = smtp_server()
-    inbox = loop.run_until_complete(server.__aenter__())
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
-        yield inbox
-    finally:
-        inbox.hang_up()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.run_until_complete(server.__aexit__(None, None, None))
-        loop.close()
 
 
 def test_with_a_server_in_the_settings_the_mail_goes_there(
     encoded: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with _mail_server() as inbox:
+    with beside(smtp_server()) as inbox:
         monkeypatch.setenv("DIGEST_SMTP_HOST", "127.0.0.1")
         monkeypatch.setenv("DIGEST_SMTP_PORT", str(inbox.port))
         monkeypatch.setenv("DIGEST_SMTP_SECURITY", "none")
@@ -210,6 +182,7 @@ def test_with_a_server_in_the_settings_the_mail_goes_there(
         checked = {row["part"]: row for row in done("doctor", "--json").json}
         assert checked["mail"]["health"] == "ok"
         assert done("deliver", "--json").json == [{"state": "sent", "mails": 1}]
+        inbox.hang_up()
     (wire,) = inbox.received
     assert message_from_bytes(wire, policy=default)["To"] == ADA
     assert not Path("outbox").exists()

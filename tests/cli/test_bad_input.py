@@ -205,17 +205,15 @@ def test_a_database_of_another_program_is_refused_and_left_alone(empty: Path) ->
 
 
 def test_a_refusal_is_one_line_with_status_2_and_no_traceback(home: Path) -> None:
-    for args, said in (
-        (["subscribers", "show", "lost@example.org"], b"nobody is subscribed as lost@example.org"),
-        ([b"ingest", b"page", b"caf\xe9.txt"], b"caf\\udce9.txt: expected a file; found No such"),
-    ):
-        ran = subprocess.run(
-            [sys.executable, "-m", "digest.cli", *args], capture_output=True, check=False
-        )
-        assert ran.returncode == 2
-        assert ran.stdout == b""
-        assert ran.stderr.startswith(b"digest: " + said)
-        assert b"Traceback" not in ran.stderr
+    ran = subprocess.run(
+        [sys.executable, "-m", "digest.cli", "ingest", "page", b"caf\xe9.txt"],
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 2
+    assert ran.stdout == b""
+    assert ran.stderr.startswith(b"digest: caf\\udce9.txt: expected a file; found No such")
+    assert b"Traceback" not in ran.stderr
 
 
 def test_a_terminal_that_knows_ascii_alone_still_gets_every_title(day: Path) -> None:

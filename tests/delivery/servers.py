@@ -4,16 +4,19 @@ import asyncio
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, MutableMapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from threading import Thread
+from typing import Any, TypeVar
 
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 HOST = "127.0.0.1"
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -129,6 +132,27 @@ async def scripted(answers: MutableMapping[str, str | None]) -> AsyncIterator[Sc
     yield script
     server.close()
     await asyncio.gather(*filter(None, talks))
+
+
+@contextmanager
+def beside(server: AbstractAsyncContextManager[_T]) -> Iterator[_T]:
+    """Run a server in a thread of its own, while this one is busy."""
+    started: Future[_T] = Future()
+    loop, over = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with server as found:
+            started.set_result(found)
+            await over.wait()
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        thread = Thread(target=runner.run, args=(serve(),))
+        thread.start()
+        try:
+            yield started.result(30)
+        finally:
+            loop.call_soon_threadsafe(over.set)
+            thread.join()
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -142,12 +143,15 @@ def test_files_are_imported_and_lines_at_fault_told(
     assert all(told.startswith(said) for told, said in zip(report.problems, problems, strict=True))
 
 
-@given(st.text(max_size=80))
-def test_any_text_is_imported_or_told_of(text: str) -> None:
+@pytest.fixture(scope="module")
+def in_memory() -> Iterator[Sessions]:
     sessions = open_database("sqlite:///:memory:")
     Base.metadata.create_all(sessions.engine)
-    try:
-        with sessions() as session:
-            import_suppressions(session, text, SECRET, reason="imported", now=NOON)
-    finally:
-        sessions.engine.dispose()
+    yield sessions
+    sessions.engine.dispose()
+
+
+@given(text=st.text(max_size=80))
+def test_any_text_is_imported_or_told_of(in_memory: Sessions, text: str) -> None:
+    with in_memory() as session:
+        import_suppressions(session, text, SECRET, reason="imported", now=NOON)

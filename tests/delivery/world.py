@@ -17,7 +17,7 @@ from digest.mail.message import WireMessage
 from digest.settings import MailSettings
 from digest.store import Sessions
 from digest.store.tables import Attempt, Delivery
-from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
+from tests.web.seed import NOON, add_editions, add_paper, add_subscribers
 
 __all__ = ["NOON", "POSTAGE", "SECRET", "Post", "add_mails", "answer", "read", "send"]
 
@@ -68,9 +68,8 @@ def add_mails(sessions: Sessions, n: int = 1) -> list[int]:
     """Editions for `n` readers, each with its queued mail; the deliveries' ids."""
     with sessions() as session:
         paper = add_paper(session, "On graphs")
-        for i in range(n):
-            reader = add_subscriber(session, f"r{i}@example.org")
-            add_edition(session, reader, [paper], queued=True)
+        readers = add_subscribers(session, [f"r{i}@example.org" for i in range(n)])
+        add_editions(session, readers, [paper], queued=True)
         return list(session.scalars(select(Delivery.id).order_by(Delivery.id)))
 
 

@@ -28,41 +28,50 @@ def add_papers(
     with sessions() as session:
         sha = f"{session.scalar(select(func.count()).select_from(Page)):064}"
         page = Page(source="s", reader="r", sha256=sha, content=b"", page_date=None, seen_at=at)
-        session.add(page)
+        papers = [_paper(title, at if embedded else None, at) for title in titles]
+        session.add_all([page, *papers])
         session.flush()
-        return [
-            _add_paper(session, page, title, n, embedded=embedded)
-            for n, title in enumerate(titles, 1)
-        ]
+        session.add_all(_listing(page, paper, n) for n, paper in enumerate(papers, 1))
+        if embedded:
+            _embed(session, papers)
+        return [paper.id for paper in papers]
 
 
-def _add_paper(session: Session, page: Page, title: str, position: int, *, embedded: bool) -> int:
-    hash_ = text_hash(title)
-    paper = Paper(
+def _paper(title: str, ready_at: datetime | None, at: datetime) -> Paper:
+    return Paper(
         title=title,
         abstract="",
         authors=["Ada"],
-        text_hash=hash_,
-        first_seen_at=page.seen_at,
-        ready_at=page.seen_at if embedded else None,
+        text_hash=text_hash(title),
+        first_seen_at=at,
+        ready_at=ready_at,
     )
-    session.add(paper)
-    session.flush()
-    if embedded and session.get(VectorRow, (ENCODER.identity, hash_)) is None:
-        (vector,) = ENCODER.encode([title])
-        session.add(VectorRow(encoder=ENCODER.identity, text_hash=hash_, vector=vector))
-    session.add(
-        ListingRow(
-            page_id=page.id,
-            paper_id=paper.id,
-            source=page.source,
-            seen_at=page.seen_at,
-            position=position,
-            title=title,
-            facts={},
-        )
+
+
+def _listing(page: Page, paper: Paper, position: int) -> ListingRow:
+    return ListingRow(
+        page_id=page.id,
+        paper_id=paper.id,
+        source=page.source,
+        seen_at=page.seen_at,
+        position=position,
+        title=paper.title,
+        facts={},
     )
-    return paper.id
+
+
+def _embed(session: Session, papers: Sequence[Paper]) -> None:
+    titles = {paper.text_hash: paper.title for paper in papers}
+    known = select(VectorRow.text_hash).where(
+        VectorRow.encoder == ENCODER.identity, VectorRow.text_hash.in_(titles)
+    )
+    for hash_ in session.scalars(known):
+        del titles[hash_]
+    vectors = ENCODER.encode(list(titles.values()))
+    session.add_all(
+        VectorRow(encoder=ENCODER.identity, text_hash=hash_, vector=vector)
+        for hash_, vector in zip(titles, vectors, strict=True)
+    )
 
 
 def add_reader(sessions: Sessions, address: str = "ann@example.org", **asked: object) -> int:

@@ -1,5 +1,6 @@
 import gzip
 import json
+import shutil
 import threading
 from pathlib import Path
 
@@ -134,10 +135,19 @@ def test_a_backup_is_of_one_instant_though_rows_are_written_meanwhile(
     assert all_of(target) == before
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, _sqlite_template: Path) -> Path:
+    """A backup of rows in every table, to be looked at."""
+    folder = tmp_path_factory.mktemp("kept")
+    url = f"sqlite:///{shutil.copy(_sqlite_template, folder / 'digest.db')}"
+    filled(url)
+    return back_up(settings_of(folder, url), folder / "kept.gz", now=SEVEN).file
+
+
 @pytest.fixture
-def kept(tmp_path: Path, sqlite_url: str) -> Path:
-    filled(sqlite_url)
-    return back_up(settings_of(tmp_path, sqlite_url), tmp_path / "kept.gz", now=SEVEN).file
+def kept(made: Path, tmp_path: Path) -> Path:
+    """The same, to do with as one likes."""
+    return Path(shutil.copy2(made, tmp_path))
 
 
 @pytest.fixture
@@ -145,9 +155,9 @@ def target(tmp_path: Path) -> Settings:
     return settings_of(tmp_path, f"sqlite:///{tmp_path / 'other.db'}")
 
 
-def test_only_its_owner_may_read_a_backup_and_nothing_unfinished_is_left(kept: Path) -> None:
-    assert kept.stat().st_mode & 0o777 == 0o600
-    assert [file.name for file in kept.parent.iterdir() if "kept" in file.name] == ["kept.gz"]
+def test_only_its_owner_may_read_a_backup_and_nothing_unfinished_is_left(made: Path) -> None:
+    assert made.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in made.parent.iterdir() if "kept" in file.name] == ["kept.gz"]
 
 
 def test_a_folder_gets_a_file_named_by_the_instant(tmp_path: Path, sqlite_url: str) -> None:
@@ -170,6 +180,7 @@ def test_a_database_without_tables_has_nothing_to_back_up(target: Settings, tmp_
 def test_a_database_that_holds_something_is_refused_and_keeps_it(
     kept: Path, tmp_path: Path, sqlite_url: str
 ) -> None:
+    filled(sqlite_url)
     before = all_of(sqlite_url)
     with pytest.raises(WrongDatabase, match="not empty"):
         restore(settings_of(tmp_path, sqlite_url), kept)

@@ -105,7 +105,7 @@ def test_a_full_cache_needs_no_torch(world: World, cache: Path) -> None:
         "import sys\n"
         "from digest.cli import main\n"
         f"sys.argv = ['digest', 'bench', 'ranking', {str(world.folder)!r}, '--json',"
-        f" '--cache', {str(cache)!r}, '--method', 'random']\n"
+        f" '--cache', {str(cache)!r}, '--method', 'random', '--part', 'tune']\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "print('torch' in sys.modules, file=sys.stderr)\n"
     )

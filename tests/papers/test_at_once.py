@@ -25,7 +25,7 @@ HERE = "127.0.0.1"
 PAGES = 12
 ARXIV = [{**BEES, "id": f"2603.{n:05}", "title": f"Hive {n}", "abstract": ""} for n in range(6)]
 _processes = get_context("forkserver")
-_processes.set_forkserver_preload(["digest.papers.collect", "tests.engine.world"])
+_processes.set_forkserver_preload([__name__])
 
 
 def run(url: str, source: SourceSettings) -> None:

@@ -12,8 +12,13 @@ from digest.papers import encoder as encoding
 from digest.papers.encoder import DEFAULT_SHA256, SentenceEncoder
 
 
-def test_the_default_model_finds_like_texts_near() -> None:
-    encoder = SentenceEncoder()
+@pytest.fixture(scope="module")
+def encoder() -> SentenceEncoder:
+    """The default model, loaded once."""
+    return SentenceEncoder()
+
+
+def test_the_default_model_finds_like_texts_near(encoder: SentenceEncoder) -> None:
     assert encoder.identity == f"all-MiniLM-L6-v2@{DEFAULT_SHA256['model.safetensors'][:12]}"
     vectors = encoder.encode(
         [
@@ -30,8 +35,7 @@ def test_the_default_model_finds_like_texts_near() -> None:
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
 
 
-def test_the_faster_way_gives_the_model_s_own_vectors() -> None:
-    encoder = SentenceEncoder()
+def test_the_faster_way_gives_the_model_s_own_vectors(encoder: SentenceEncoder) -> None:
     texts = [f"{a} {b}" for a in ("graphs of", "voting on", "frozen") for b in ("bees", "lakes")]
     texts.append("a long abstract on attention, memory and rivers " * 30)
     plain = encoder.loaded.encode(texts, normalize_embeddings=True, show_progress_bar=False)

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import func, select
 
 from digest.engine.app import App
@@ -19,26 +19,13 @@ from digest.settings import WebSettings
 from digest.store import open_database
 from digest.store.tables import Signup, Throttle
 from digest.web import create_web
-from tests.conftest import need_service
 from tests.editions.world import add_papers
 from tests.web.conftest import wire
 from tests.web.seed import NOON
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-background-networking"]
 ROBOTS = [f"Robots that grasp with a gripper, part {n}" for n in "abcdef"]
 PROTEINS = [f"Folding proteins residue by residue, part {n}" for n in "abcdef"]
 PATHS = ("/", "/trending", "/search?q=robots", "/search")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        need_service(f"needs Chromium ({CHROMIUM})")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
