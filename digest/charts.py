@@ -4,6 +4,7 @@ Colours are attributes, which the pages' Content-Security-Policy lets through; w
 in words, too, for who does not see it.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from math import floor, log10
@@ -110,7 +111,8 @@ def _lines(values: Values, colour: str, x: _Place, y: _Place) -> list[str]:
 
 def _round_up(value: float) -> float:
     """The next of 1, 2, 5, 10 and so on."""
-    if value <= 0:
+    # Of what is smaller, 10 to its power is nothing.
+    if value < sys.float_info.min:
         return 1.0
     power = 10.0 ** floor(log10(value))
     return next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9))

@@ -1,7 +1,7 @@
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from digest.charts import chart
@@ -43,6 +43,7 @@ def test_what_is_drawn_is_told_in_words() -> None:
     st.sampled_from(["line", "bar"]),
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"])),
 )
+@example([5e-324], "line", "the smallest number that there is")
 def test_anything_is_well_formed_and_within_its_frame(
     values: list[float | None], kind: str, name: str
 ) -> None:

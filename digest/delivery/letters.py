@@ -3,11 +3,12 @@
 Everything in it comes from the database and the settings, so a second try sends the same bytes.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import starmap
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -27,7 +28,7 @@ from digest.mail.content import (
     SunsetMail,
     VoteLinks,
 )
-from digest.mail.dkim import Signer
+from digest.mail.dkim import Signature, Signer
 from digest.mail.edition import EditionLinks, edition_mail
 from digest.mail.message import Addressing, MailingList, WireMessage, compose, wire_address
 from digest.mail.press import version
@@ -209,15 +210,24 @@ def _recipient(letter: Letter) -> str:
     return letter.new_address or "" if letter.kind == "change_to" else letter.recipient
 
 
-def sign_letter(message: WireMessage, letter: Letter, postage: Postage) -> WireMessage:
-    """Put the DKIM signatures before a mail: always the same for the same letter.
+class Unsigned(NamedTuple):
+    """A mail that only needs the work of the keys: it can be done beside everything else."""
 
-    Kept apart because it can be done beside everything else: RSA lets other threads run.
-    """
+    message: WireMessage
+    signatures: Sequence[Signature]
+
+    def signed(self) -> WireMessage:
+        """The mail with its DKIM signatures before it: always the same for the same letter."""
+        headers = [signature.header() for signature in self.signatures]
+        return replace(self.message, raw=b"".join((*headers, self.message.raw)))
+
+
+def prepare_letter(letter: Letter, postage: Postage) -> Unsigned:
+    """The mail of a delivery but for the work of the keys; raises what `compose_letter` does."""
+    message = compose_letter(letter, postage)
     if postage.signer is None:
-        return message
-    signatures = postage.signer.sign(message.raw, at=letter.created_at)
-    return replace(message, raw=signatures + message.raw)
+        return Unsigned(message, ())
+    return Unsigned(message, postage.signer.prepare(message.raw, at=letter.created_at))
 
 
 def render_edition(
@@ -269,7 +279,7 @@ def mail_as_sent(
     if row is None:
         raise Unknown("there was no mail of this edition: nothing was in it")
     (letter,) = read_letters(session, [row.id])
-    message = sign_letter(compose_letter(letter, postage), letter, postage)
+    message = prepare_letter(letter, postage).signed()
     at = row.settled_at
     differs = at is not None and _press_at(session, at) not in (None, press_of(postage))
     return message, at if differs else None

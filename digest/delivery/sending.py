@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,10 +25,10 @@ from digest.delivery.guard import guard
 from digest.delivery.letters import (
     Letter,
     Postage,
-    compose_letter,
+    Unsigned,
     note_press,
+    prepare_letter,
     read_letters,
-    sign_letter,
 )
 from digest.delivery.policy import Outcome, unsendable
 from digest.delivery.transport import Transport
@@ -43,7 +43,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # Mails that one claim takes, that are signed together, and that wait when the next claim is made.
-CLAIM, SIGN, AHEAD = 100, 8, 50
+CLAIM, SIGN, AHEAD = 200, 16, 100
+# Mails that are composed before connections are looked at again.
+AT_ONCE = 8
 # What has been answered must not be lost with a database that is away for a moment.
 PATIENCE_SECONDS = (0.1, 1.0, 5.0, 10.0, 20.0)
 # How often a run looks at what comes back.
@@ -207,30 +209,23 @@ class _Run:
         """Compose and sign; RSA lets other threads run: meanwhile the next are composed."""
         signing: asyncio.Future[list[tuple[int, WireMessage]]] | None = None
         for start in range(0, len(letters), SIGN):
-            composed = [found async for found in self._composed(letters[start : start + SIGN])]
+            composed = await self._composed(letters[start : start + SIGN])
             if signing:
                 self._ready += await signing
-            signing = asyncio.ensure_future(asyncio.to_thread(self._signed, composed))
+            signing = asyncio.ensure_future(asyncio.to_thread(_signed, composed))
         if signing:
             self._ready += await signing
 
-    async def _composed(
-        self, letters: Sequence[Letter]
-    ) -> AsyncIterator[tuple[Letter, WireMessage]]:
-        for letter in letters:
+    async def _composed(self, letters: Sequence[Letter]) -> list[tuple[int, Unsigned]]:
+        composed = []
+        for n, letter in enumerate(letters, start=1):
             try:
-                yield letter, compose_letter(letter, self._postage)
+                composed.append((letter.delivery_id, prepare_letter(letter, self._postage)))
             except Exception as error:  # noqa: BLE001 - one must not keep the others back
                 self._cannot_be_composed(letter.delivery_id, error)
-            await asyncio.sleep(0)
-
-    def _signed(
-        self, composed: Sequence[tuple[Letter, WireMessage]]
-    ) -> list[tuple[int, WireMessage]]:
-        return [
-            (letter.delivery_id, sign_letter(message, letter, self._postage))
-            for letter, message in composed
-        ]
+            if n % AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return composed
 
     def _claim(self) -> tuple[list[Letter], list[tuple[int, Exception]], int]:
         """Letters, what cannot be read and why, and how many nobody wants any more."""
@@ -368,6 +363,10 @@ class _Run:
         return DeliveryReport(
             self._due, self._states, self._released, self._pause, tuple(doubts), self._alarm
         )
+
+
+def _signed(composed: Sequence[tuple[int, Unsigned]]) -> list[tuple[int, WireMessage]]:
+    return [(delivery_id, mail.signed()) for delivery_id, mail in composed]
 
 
 async def _patiently(work: Callable[[], T]) -> T:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -66,6 +67,19 @@ class _Key:
         return self.private.sign(sha256(data).digest())
 
 
+class Signature(NamedTuple):
+    """A DKIM-Signature header up to the signature, what it covers, and the key to make it with."""
+
+    begun: bytes
+    covered: bytes
+    key: _Key
+
+    def header(self) -> bytes:
+        """The whole header; an RSA signature takes long, and lets other threads run meanwhile."""
+        signature = b64encode(self.key.sign(self.covered))
+        return self.begun + b"\r\n ".join(re.findall(rb".{1,73}", signature)) + b"\r\n"
+
+
 class Signer:
     """Signs mail for one domain with the keys of the settings: none, one or both."""
 
@@ -100,8 +114,12 @@ class Signer:
         `raw` ends with one line end, as `compose` makes it. The same mail and `at` give the same
         bytes.
         """
+        return b"".join([signature.header() for signature in self.prepare(raw, at=at)])
+
+    def prepare(self, raw: bytes, *, at: datetime) -> list[Signature]:
+        """All of `sign` but the work of the keys, one a key."""
         if not self._keys:
-            return b""
+            return []
         end = raw.index(_HEAD_END)
         fields = dict(map(_relaxed, _FIELD_END.split(raw[:end])))
         names = [name for name in _SIGNED if name in fields]
@@ -109,9 +127,9 @@ class Signer:
         body = memoryview(raw)[end + len(_HEAD_END) :]
         body_hash = b64encode(sha256(body).digest()).decode()
         lines = _naming((*names, *_OVERSIGNED))
-        signatures = b""
+        signatures = []
         for key in self._keys:
-            tags = "\r\n ".join(
+            begun = "\r\n ".join(
                 (
                     f"DKIM-Signature: v=1; a={key.algorithm}-sha256; c=relaxed/simple;",
                     f"d={self.domain};",
@@ -122,8 +140,7 @@ class Signer:
                 )
             ).encode()
             # A signature covers its own header too, as it stands before the signature is in it.
-            signature = b64encode(key.sign(covered + _relaxed(tags)[1]))
-            signatures += tags + b"\r\n ".join(re.findall(rb".{1,73}", signature)) + b"\r\n"
+            signatures.append(Signature(begun, covered + _relaxed(begun)[1], key))
         return signatures
 
     def dns_records(self) -> list[tuple[str, str]]:

@@ -248,7 +248,7 @@ def forget() -> None:
 
 @cache
 def version() -> str:
-    """A hash of all that turns what is frozen into a mail: templates, catalogues, this room, text."""
+    """A hash of what makes mails of what is frozen: templates, catalogues, this room, text."""
     package = Path(digest.__file__).parent
     files = [
         *(templates_folder() / "mail").rglob("*.*"),

@@ -18,8 +18,8 @@ from digest.delivery.letters import (
     compose_letter,
     mail_as_sent,
     note_press,
+    prepare_letter,
     read_letters,
-    sign_letter,
 )
 from digest.delivery.returns import Returned, read_mark
 from digest.delivery.transport import Smtp
@@ -68,7 +68,7 @@ def compose(
     with app.sessions.reading() as session:
         (letter,) = read_letters(session, [delivery_id])
     postage = Postage(app.links, settings, SECRET, signer)
-    return sign_letter(compose_letter(letter, postage), letter, postage)
+    return prepare_letter(letter, postage).signed()
 
 
 def parsed(message: WireMessage) -> EmailMessage:
