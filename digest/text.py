@@ -11,9 +11,11 @@ _JOINERS = "\u200c\u200d"
 
 def one_line(text: str) -> str:
     """Drop what cannot be printed (controls, lone surrogates, bidi marks); fold white space."""
-    if not text.isprintable():
-        text = "".join(c for c in text if c.isprintable() or c.isspace() or c in _JOINERS)
-    return " ".join(text.split())
+    line = " ".join(text.split())
+    if line.isprintable():
+        return line
+    shown = "".join(c for c in line if c.isprintable() or c in _JOINERS)
+    return " ".join(shown.split())
 
 
 def shorten(text: str, n: int) -> str:

@@ -1,7 +1,8 @@
 """A run: claim, compose, send and settle until nothing is due; it may be killed at any line.
 
-Mails are composed ahead, in a thread. What can begin and what has been answered since is committed
-together, before any of it begins: a slow disk costs one commit for all connections.
+Mails are composed ahead, a few at a time, and signed in a thread. What can begin and what has been
+answered since is committed together, before any of it begins: a slow disk costs one commit for all
+connections.
 """
 
 import asyncio
@@ -194,7 +195,7 @@ class _Run:
     async def _prepare(self) -> None:
         """Claim some mails and compose them, a little at a time: connections come first."""
         with span("batch of mails"):
-            letters, unreadable, cancelled = await _patiently(self._claim)
+            letters, unreadable, cancelled = await self._patiently(self._claim)
             n = len(letters) + len(unreadable) + cancelled
             self._due += n
             self._all_claimed = n == 0
@@ -283,7 +284,7 @@ class _Run:
         if not chosen and not self._answers:
             return
         answers, ids = list(self._answers), [id_ for id_, _ in chosen]
-        begun, taken_away = await _patiently(lambda: self._write(answers, ids))
+        begun, taken_away = await self._patiently(lambda: self._write(answers, ids))
         self._answers = self._answers[len(answers) :]
         for _, outcome in answers:
             self._count(outcome.state, 1)
@@ -315,11 +316,11 @@ class _Run:
 
     async def _mind_the_breaker(self, answers: list[tuple[int, Outcome]]) -> None:
         if self._breaker.reason and self._pause is None:
-            self._pause = await asyncio.to_thread(self._write_pause)
+            self._pause = await self._asked(self._write_pause)
             log.error("sending is paused until %s: %s", self._pause.until, self._pause.reason)
         elif self._on_trial and any(outcome.state == "sent" for _, outcome in answers):
             self._on_trial = False
-            await asyncio.to_thread(self._write_end_of_pause)
+            await self._asked(self._write_end_of_pause)
             log.warning("sending goes on")
 
     def _write_pause(self) -> Pause:
@@ -342,12 +343,26 @@ class _Run:
         ]
         # Without a database nothing is lost: what is not recorded here expires.
         with suppress(ServiceUnreachable):
-            await asyncio.to_thread(self._write, self._answers, [])
-            self._count(None, await asyncio.to_thread(self._release))
+            await self._asked(lambda: self._write(self._answers, []))
+            self._count(None, await self._asked(self._release))
 
     def _release(self) -> int:
         with self._sessions() as session:
             return outbox.release(session, self._owner)
+
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Ask the database, and again where it was away."""
+        for seconds in PATIENCE_SECONDS:
+            try:
+                return await self._asked(work)
+            except ServiceUnreachable as error:
+                log.warning("%s; trying again in %s s", error, seconds)
+                await asyncio.sleep(seconds)
+        return await self._asked(work)
+
+    async def _asked(self, work: Callable[[], T]) -> T:
+        # A file answers sooner than a thread could be woken twice for it.
+        return await asyncio.to_thread(work) if self._sessions.is_postgresql else work()
 
     def _reconciled(self, since: int) -> DeliveryReport:
         with self._sessions.reading() as session:
@@ -367,17 +382,6 @@ class _Run:
 
 def _signed(composed: Sequence[tuple[int, Unsigned]]) -> list[tuple[int, WireMessage]]:
     return [(delivery_id, mail.signed()) for delivery_id, mail in composed]
-
-
-async def _patiently(work: Callable[[], T]) -> T:
-    """Do it in a thread, and again where the database was away."""
-    for seconds in PATIENCE_SECONDS:
-        try:
-            return await asyncio.to_thread(work)
-        except ServiceUnreachable as error:
-            log.warning("%s; trying again in %s s", error, seconds)
-            await asyncio.sleep(seconds)
-    return await asyncio.to_thread(work)
 
 
 async def _first_of(tasks: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:

@@ -5,6 +5,7 @@ An outlet makes one try and tells what became of it; whether to try again is for
 
 import asyncio
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Collection
@@ -38,6 +39,8 @@ _IDLE = 30.0
 _BEFORE = ("connect", "sender")
 _LEAST_CODE = 200
 _HUNG_UP = (None, SMTPStatus.domain_unavailable)
+# At the beginning of a line, where one dot alone would end the mail (RFC 5321, 4.5.2).
+_DOT = re.compile(rb"\r\n\.")
 _SLOW = "the server took too long to answer"
 _NO_SMTPUTF8 = "the server takes no addresses beyond ASCII before the @ (SMTPUTF8)"
 
@@ -314,7 +317,7 @@ class _Connection:
                 return await self._refused(refused)
             self._stage = "content"
             self._allow(patience, self._timeouts.reply)
-            reply = await dialogue.ask(message.raw.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+            reply = await dialogue.ask(_DOT.sub(b"\r\n..", message.raw) + b".\r\n")
             if reply.code != SMTPStatus.completed:
                 return await self._refused(reply)
             return answered("content", reply.code, reply.message)

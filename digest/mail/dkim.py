@@ -121,7 +121,7 @@ class Signer:
         if not self._keys:
             return []
         end = raw.index(_HEAD_END)
-        fields = dict(map(_relaxed, _FIELD_END.split(raw[:end])))
+        fields = dict(map(_relaxed_field, _FIELD_END.split(raw[:end])))
         names = [name for name in _SIGNED if name in fields]
         covered = b"\r\n".join([fields[name] for name in names]) + b"\r\n"
         body = memoryview(raw)[end + len(_HEAD_END) :]
@@ -167,6 +167,10 @@ def _relaxed(field: bytes) -> tuple[bytes, bytes]:
     if b"\r\n" in value or b"\t" in value or b"  " in value:
         value = _BLANKS.sub(b" ", value.replace(b"\r\n", b""))
     return name, name + b":" + value.strip(b" ")
+
+
+# Most fields stand in every mail of a morning.
+_relaxed_field = lru_cache(256)(_relaxed)
 
 
 def _loaded(setting: str, file: Path) -> object:
