@@ -22,8 +22,9 @@ from digest.store.tables import Paper, Subscriber, VoteRow
 TOPICS = 2
 # A word that many papers have is no topic, and one that a single paper has is its own.
 _COMMON, _LEAST = 0.15, 2
-# Letters that a word has at least which stands alone.
-_SHORT = 5
+# Letters that a word has at least which stands alone, papers that have it, and papers there are: of
+# fewer, chance tells which word it is.
+_SHORT, _ALONE, _ENOUGH = 5, 5, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +131,25 @@ def _receipt(order: Order, votes: Sequence[_Voted], topics: "_Topics", moved: Fl
 
 @dataclass(frozen=True, slots=True)
 class _Topics:
-    """The words of a ground: `has` (v, n), 1 where a background paper has one."""
+    """The words of a ground: `has` (v, n), 1 where a background paper has one; `counts` (v,)."""
 
     ground: Ground
     names: NDArray[np.str_]
     has: csr_array
     counts: NDArray[np.float64]
+    are_topics: NDArray[np.bool_]
 
     @classmethod
     def of(cls, ground: Ground) -> "_Topics":
         has = csr_array(ground.space.background.terms.T)
         has.data = np.ones_like(has.data)
         names = ground.words.get_feature_names_out() if ground.words else np.array([], np.str_)
-        return cls(ground, names, has, np.asarray(has.sum(axis=1), np.float64).ravel())
+        counts = np.asarray(has.sum(axis=1), np.float64).ravel()
+        n_papers = has.shape[1]
+        alone = _ALONE if n_papers >= _ENOUGH else np.inf
+        least = np.array([_LEAST if " " in name else alone for name in names])
+        are_topics = (counts >= least) & (counts <= max(10, _COMMON * n_papers))
+        return cls(ground, names, has, counts, are_topics)
 
     def moved(
         self, votes: Sequence[_Voted], moved: Floats
@@ -153,7 +160,7 @@ class _Topics:
         gained = self.ground.space.places @ moved
         # How far the papers with a word rose above all papers, pulled to zero where they are few.
         lift = (self.has @ (gained - gained.mean())) / (self.counts + 1.0)
-        lift[(self.counts < _LEAST) | (self.counts > max(10, _COMMON * len(gained)))] = 0.0
+        lift[~self.are_topics] = 0.0
         liked, disliked = (
             np.asarray(
                 terms_of(

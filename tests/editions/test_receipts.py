@@ -59,6 +59,23 @@ def test_topics_that_gained_and_lost_by_the_votes_are_named(
     assert not set(" ".join(made.more).split()) & set(" ".join(made.less).split())
 
 
+@pytest.mark.parametrize(
+    ("n_alike", "n_others", "named"),
+    [(6, 220, True), (2, 220, False), (6, 20, False)],
+    ids=["enough", "a few papers have it", "few papers at all"],
+)
+def test_a_lone_word_is_a_topic_where_enough_papers_tell(
+    sessions: Sessions, reader: int, n_alike: int, n_others: int, *, named: bool
+) -> None:
+    add_papers(sessions, [f"Leaving t{n} w{n}" for n in range(n_alike)], MONDAY + HOUR)
+    add_papers(sessions, [f"Apart x{n} y{n}" for n in range(n_others)], MONDAY + HOUR)
+    with sessions() as session:
+        votes.vote(session, reader, len(TITLES) + 2, "up", at=MONDAY + HOUR, via="web")
+    made = receipt(sessions, reader)
+    assert made is not None
+    assert made.more == (("leaving",) if named else ())
+
+
 def test_who_has_not_voted_gets_none(sessions: Sessions, reader: int) -> None:
     assert receipt(sessions, reader) is None
 
