@@ -42,6 +42,7 @@ _HUNG_UP = (None, SMTPStatus.domain_unavailable)
 # At the beginning of a line, where one dot alone would end the mail (RFC 5321, 4.5.2).
 _DOT = re.compile(rb"\r\n\.")
 _SLOW = "the server took too long to answer"
+_NO_ADDRESS = "an address has what would end a command"
 _NO_SMTPUTF8 = "the server takes no addresses beyond ASCII before the @ (SMTPUTF8)"
 
 
@@ -312,6 +313,8 @@ class _Connection:
             dialogue = await self._open()
             if message.smtputf8 and not self._smtp.supports_extension("smtputf8"):
                 return unsendable(_NO_SMTPUTF8)
+            if not f"{message.envelope_sender}{message.recipient}".isprintable():
+                return unsendable(_NO_ADDRESS)
             refused = await self._let_in(message, dialogue, patience)
             if refused:
                 return await self._refused(refused)

@@ -83,6 +83,7 @@ async def run(sessions: Sessions, server: Faulty, trust: Path, *, hours: int) ->
     assert report.due == report.states.total() + report.released
 
 
+@pytest.mark.parametrize("ahead", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("thing", THINGS)
 @pytest.mark.parametrize("point", POINTS)
 async def test_no_mail_is_lost_and_none_is_doubled(
@@ -91,24 +92,11 @@ async def test_no_mail_is_lost_and_none_is_doubled(
     certificate: tuple[Path, Path],
     point: Point,
     thing: Thing,
+    *,
+    ahead: bool,
 ) -> None:
     sessions = open_database(sqlite_url)
-    await all_goes_well(sessions, tls, certificate, point, thing, ahead=True)
-    sessions.engine.dispose()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("thing", THINGS)
-@pytest.mark.parametrize("point", POINTS)
-async def test_nor_where_every_command_waits_for_the_last(
-    sqlite_url: str,
-    tls: ssl.SSLContext,
-    certificate: tuple[Path, Path],
-    point: Point,
-    thing: Thing,
-) -> None:
-    sessions = open_database(sqlite_url)
-    await all_goes_well(sessions, tls, certificate, point, thing, ahead=False)
+    await all_goes_well(sessions, tls, certificate, point, thing, ahead=ahead)
     sessions.engine.dispose()
 
 

@@ -326,6 +326,13 @@ class TestSmtp:
             assert (await transport.send(letter())).state == "sent"
         assert (outcome.state, outcome.blame, outcome.code) == ("failed", "nobody", None)
 
+    @pytest.mark.parametrize("field", ["recipient", "envelope_sender"])
+    async def test_an_address_never_brings_a_command_along(self, field: str) -> None:
+        message = replace(letter(), **{field: "a@example.org>\r\nRSET\r\nMAIL FROM:<b@example.org"})
+        async with scripted(AHEAD) as server, smtp(server.port) as transport:
+            assert (await transport.send(message)).state == "failed"
+        assert {line[:4] for line in server.lines} == {b"EHLO", b"QUIT"}
+
     async def test_a_wrong_password_defers_until_somebody_mends_it(self) -> None:
         answers = {"EHLO": "250-x\r\n250 AUTH PLAIN\r\n", "AUTH": "535 5.7.8 wrong\r\n"}
         async with (
