@@ -41,17 +41,17 @@ class Dialogue(asyncio.Protocol):
         return await self.reply()
 
     def say(self, words: bytes, replies: int) -> None:
-        """Say what asks for so many replies. Raises SMTPServerDisconnected."""
+        """Say what asks for so many replies. Raises what ended the dialogue, and says nothing then.
+
+        That is SMTPServerDisconnected, SMTPResponseException or OSError.
+        """
         if self._fault:
             raise self._fault
         self.awaited += replies
         self._transport.write(words)
 
     async def reply(self) -> SMTPResponse:
-        """The next reply that is `awaited`.
-
-        Raises SMTPServerDisconnected, or SMTPResponseException where it is none.
-        """
+        """The next reply that is `awaited`. Raises what ended the dialogue before it came."""
         while not self._replies:
             if self._fault:
                 raise self._fault

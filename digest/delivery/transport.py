@@ -318,9 +318,10 @@ class _Connection:
             refused = await self._let_in(message, dialogue, patience)
             if refused:
                 return await self._refused(refused)
-            self._stage = "content"
             self._allow(patience, self._timeouts.reply)
-            reply = await dialogue.ask(_DOT.sub(b"\r\n..", message.raw) + b".\r\n")
+            dialogue.say(_DOT.sub(b"\r\n..", message.raw) + b".\r\n", 1)
+            self._stage = "content"
+            reply = await dialogue.reply()
             if reply.code != SMTPStatus.completed:
                 return await self._refused(reply)
             return answered("content", reply.code, reply.message)

@@ -197,6 +197,7 @@ class TestSmtp:
             ({"DATA": None}, "deferred", "data", None),
             ({"DATA": "554 no\r\n"}, "failed", "data", 554),
             ({"DATA": "250 what?\r\n"}, "deferred", "data", 250),
+            ({"DATA": "354 go on\r\n250 what?\r\n"}, "deferred", "data", None),
             ({".": None}, "uncertain", "content", None),
             ({".": "gibberish\r\n"}, "uncertain", "content", None),
             ({".": "399 what?\r\n"}, "uncertain", "content", 399),
