@@ -16,7 +16,8 @@ import typer
 import yaml
 
 from digest.cli import _NOUNS
-from digest.settings import Settings, _from_environment, load_settings
+from digest.settings import Settings, load_settings
+from digest.settings.load import _from_environment
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

@@ -18,7 +18,6 @@ from digest.settings import (
     SourceSettings,
     SubscriberDefaults,
     load_settings,
-    without_password,
 )
 
 EXAMPLE = files("digest.cli").joinpath("digest.toml").read_text(encoding="utf-8")
@@ -278,19 +277,6 @@ def test_secrets_are_hidden_where_settings_are_printed(tmp_path: Path) -> None:
         assert "hunter2" not in shown
     assert "postgresql://digest:***@db/digest" in str(settings)
     assert settings.database == "postgresql://digest:hunter2@db/digest"
-
-
-@given(st.text(min_size=1).filter(lambda text: not set(text) & set("/?#&")))
-def test_no_password_is_shown_whatever_is_in_it(password: str) -> None:
-    assert without_password(f"postgresql://u:{password}@h/d") == "postgresql://u:***@h/d"
-    assert without_password(f"postgresql:///d?password={password}") == (
-        "postgresql:///d?password=***"
-    )
-
-
-@pytest.mark.parametrize("url", ["sqlite:////a@b/c:d.db", "postgresql://u@h:5432/d", "hi: a@b"])
-def test_what_holds_no_password_is_shown_whole(url: str) -> None:
-    assert without_password(url) == url
 
 
 def test_a_value_that_is_refused_is_not_shown_where_it_may_be_secret(tmp_path: Path) -> None:
