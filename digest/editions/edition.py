@@ -23,7 +23,8 @@ class Reason:
     `kind` is one of `interest` (name), `liked`, `saved` and `disliked` (title of that paper),
     `trending` (upvotes and their growth since yesterday, its best place on a page of how many, on
     how many pages; None where no page tells), `resurfaced` (the same, for an old paper) and
-    `exploration`. `share` is the part of the score, 0 to 1.
+    `exploration`. `share` is the part of the score, 0 to 1; `is_close` is False where the paper is
+    only somewhat like what was told.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Reason:
     place: int | None = None
     of: int = 0
     growth: int | None = None
+    is_close: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,10 @@ _SHOWN = tuple(field.name for field in fields(EditionItem) if field.name not in 
 def in_words(reason: Reason, spoken: Language = ENGLISH) -> str:
     """Say a reason in a sentence for the reader; plain text, not escaped."""
     match reason.kind:
+        case "interest" if not reason.is_close:
+            return spoken.gettext("At the edge of your interest “%(name)s”", name=reason.name)
+        case "liked" | "saved" if not reason.is_close:
+            return spoken.gettext("Somewhat like “%(title)s”", title=reason.title)
         case "interest":
             return spoken.gettext("Matches your interest “%(name)s”", name=reason.name)
         case "liked":
@@ -133,9 +139,11 @@ def in_words(reason: Reason, spoken: Language = ENGLISH) -> str:
         case "trending":
             if known := list(standing(reason, spoken)):
                 return ", ".join([spoken.gettext("Trending"), *known])
-            return spoken.gettext("Trending on today's page")
+            if reason.place:
+                return spoken.gettext("Trending on today's page")
+            return spoken.gettext("New, and nobody has said yet what to think of it")
         case "resurfaced":
-            older = spoken.gettext("An older paper, trending again")
+            older = spoken.gettext("An older paper, newly trending")
             return ", ".join([older, *standing(reason, spoken)])
         case "exploration":
             return spoken.gettext("New territory; tell us whether you want more like it")

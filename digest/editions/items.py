@@ -103,5 +103,5 @@ def _reason(
     if name is None:
         return None
     if share.kind == "interest":
-        return Reason("interest", share.part, name=name)
-    return Reason(WORDS[share.kind], share.part, title=name)
+        return Reason("interest", share.part, name=name, is_close=share.is_close)
+    return Reason(WORDS[share.kind], share.part, title=name, is_close=share.is_close)

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from digest.papers.ingest import is_news
 from digest.ranking.momentum import Floats, Standing, above_page, momentum, records
-from digest.store.tables import ListingRow, Paper, VoteRow
+from digest.sources import RANKING
+from digest.store.tables import ListingRow, Page, Paper, VoteRow
 
 # A page older than this says nothing of today.
 WINDOW = timedelta(days=3)
@@ -35,9 +36,9 @@ _Row = Row[*tuple[Any, ...]]
 class Momentum:
     """What the pages of the last days say of one paper. `score` is between 0 and 1.
 
-    `pages` counts a source's page of a day once, however often it was read. `place` is the best,
-    among `of` papers; `growth` the upvotes since yesterday, None where no page tells; `votes` the
-    up-votes and saves of our own readers.
+    `pages` counts a source's page of a day once, however often it was read. `place` is the best on
+    a page that ranks, among `of` papers, and `growth` the upvotes since yesterday, each None where
+    no page tells; `votes` the up-votes and saves of our own readers.
     """
 
     score: float
@@ -57,7 +58,7 @@ class _Listed:
 
     pages: int
     sources: int
-    place: int
+    place: int | None
     of: int
     upvotes: int | None
     hours: float | None
@@ -88,7 +89,7 @@ def momenta(session: Session, paper_ids: Sequence[int], now: datetime) -> dict[i
         hours=_numbers(one.hours for one in seen),
         before=_numbers(one.before for one in seen),
         place=_numbers(one.place for one in seen),
-        of=_numbers(one.of for one in seen),
+        of=_numbers(one.of or None for one in seen),
         authors=_numbers(len(paper.authors) or None for paper in known),
         record=_record(
             session,
@@ -136,7 +137,9 @@ def _listed(session: Session, now: datetime) -> dict[int, _Listed]:
             ListingRow.position,
             ListingRow.upvotes,
             ListingRow.facts,
+            Page.reader.in_(RANKING).label("is_ranked"),
         )
+        .join(Page, Page.id == ListingRow.page_id)
         .where(*_seen(now - WINDOW, now))
         .order_by(ListingRow.seen_at, ListingRow.id)
     ).all()
@@ -152,7 +155,8 @@ def _summed(rows: Sequence[_Row], size: Mapping[int, int]) -> _Listed:
     """Sum up one paper's listings, which come in the order in which they were seen."""
     # A page that was read again says where the paper stands now.
     pages = {(row.source, row.page_date or row.seen_at.date()): row for row in rows}
-    best = min(pages.values(), key=lambda row: (row.position, -size[row.page_id]))
+    ranked = [row for row in pages.values() if row.is_ranked]
+    best = min(ranked, key=lambda row: (row.position, -size[row.page_id]), default=None)
     counted = [row for row in rows if row.upvotes is not None]
     top = max(counted, key=lambda row: (row.upvotes, row.seen_at), default=None)
     facts: dict[str, Any] = {}
@@ -161,8 +165,8 @@ def _summed(rows: Sequence[_Row], size: Mapping[int, int]) -> _Listed:
     return _Listed(
         pages=len(pages),
         sources=len({row.source for row in rows}),
-        place=best.position,
-        of=size[best.page_id],
+        place=best.position if best else None,
+        of=size[best.page_id] if best else 0,
         upvotes=top.upvotes if top else None,
         hours=_hours(top, rows) if top else None,
         before=_before(top, counted) if top else None,

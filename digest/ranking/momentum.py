@@ -26,6 +26,9 @@ SHAPE = 1.5
 
 # --- chosen, as no page that we have can tell
 
+# What nobody has noticed, by an upvote, a place or a comment, scores below this, all else above.
+NOTICED = 0.01
+
 # Half of the upvotes come in the first so many hours of a page; a page without a date is EARLY.
 HALF_LIFE, EARLY = 12.0, 5.5
 # The final upvotes of a mean paper, and those of one that scores a half: a day's top tenth.
@@ -50,8 +53,8 @@ class Standing:
 
     `pages` and `sources` carry the paper; `upvotes` is the highest count, taken `hours` after its
     page's day began, and `before` the count of a day earlier; `place` is the best, from 1, on a
-    page `of` so many papers. `authors`, `stars` and `comments` are numbers of them, `record` is
-    what `records` gives, `ups` and `downs` are our own readers' votes.
+    page that ranks `of` so many papers. `authors`, `stars` and `comments` are numbers of them,
+    `record` is what `records` gives, `ups` and `downs` are our own readers' votes.
     """
 
     pages: Floats
@@ -74,14 +77,18 @@ def momentum(papers: Standing, *, approval: float = 0.5) -> Floats:
 
     A score of 0.5 is that of a paper which will end in its day's top tenth, just so. `approval` is
     the share of up-votes among all votes of our readers, in (0, 1): a few votes are shrunk to it.
+    A list that singles nobody out is no notice: what is on such ones alone scores below NOTICED.
     """
     expected = _expected(papers)
     expected *= np.maximum(papers.pages, 1.0) ** PAGES * np.maximum(papers.sources, 1.0) ** SOURCES
     grown = np.log1p(_or(papers.upvotes, 0.0)) - np.log1p(_or(papers.before, papers.upvotes))
     expected *= np.exp(GROWTH * np.maximum(_or(grown, 0.0), 0.0))
     expected *= _odds(papers.ups, papers.downs, approval) ** OURS
-    scores: Floats = np.where(papers.pages > 0, expected / (expected + TOP), 0.0)
-    return scores
+    scores = expected / (expected + TOP)
+    seen = [_or(count, 0.0) > 0 for count in (papers.upvotes, papers.comments, papers.ups)]
+    noticed = ~np.isnan(papers.place) | np.logical_or.reduce(np.broadcast_arrays(*seen))
+    told: Floats = np.where(noticed, np.maximum(scores, NOTICED), scores * NOTICED)
+    return np.where(papers.pages > 0, told, 0.0)
 
 
 def share_in(hours: Floats | float) -> Floats:

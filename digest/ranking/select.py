@@ -45,8 +45,9 @@ class Offer:
 
     `scores` (u, n), `momentum` (n,), `vectors` (n, d) whose products say how alike papers are,
     `free` (u, n) whether a paper may be shown, `unwanted` (u, n) whether it may not be for being
-    popular or new, `n_personal` and `n_all` (u,) places. `belongs` int16 (u, n) is the interest
-    that a paper is for, -1 for none.
+    popular or new, `n_personal` and `n_all` (u,) places. A personal place is for a score above
+    `least_score` (u,), or for a paper of an interest, `belongs` int16 (u, n), -1 for none; one of
+    the others is for momentum above zero, and of at least `least_momentum` (u,).
     """
 
     scores: Floats
@@ -56,6 +57,8 @@ class Offer:
     unwanted: NDArray[np.bool_]
     n_personal: Ints
     n_all: Ints
+    least_score: Floats
+    least_momentum: Floats
     belongs: NDArray[np.int16]
 
     def part(self, rows: slice) -> "Offer":
@@ -67,6 +70,8 @@ class Offer:
             unwanted=self.unwanted[rows],
             n_personal=self.n_personal[rows],
             n_all=self.n_all[rows],
+            least_score=self.least_score[rows],
+            least_momentum=self.least_momentum[rows],
             belongs=self.belongs[rows],
         )
 
@@ -154,10 +159,11 @@ def _choose_personal(offer: Offer, draft: _Draft, alike: _Alike, diversity: floa
     price = (diversity * best)[:, None]
     # Papers for the place that each interest has, and the interests that are still without.
     worthy = (offer.belongs >= 0) & (offer.scores > 0)
+    enough = worthy | (offer.scores > np.maximum(offer.least_score, 0.0)[:, None])
     without = _interests(offer.belongs, worthy & draft.free)
     everyone = np.arange(len(best))
     for place in range(int(offer.n_personal.max(initial=0))):
-        worth = np.where(draft.free & (offer.scores > 0), offer.scores, _NONE)
+        worth = np.where(draft.free & enough, offer.scores, _NONE)
         worth -= price * draft.likeness
         if without.any():
             # While as many places are left as interests without a paper, only theirs are open.
@@ -191,7 +197,7 @@ def _interests(belongs: NDArray[np.int16], papers: NDArray[np.bool_]) -> NDArray
 
 
 def _choose_trending(offer: Offer, draft: _Draft, alike: _Alike, diversity: float) -> None:
-    draft.free &= offer.momentum > 0
+    draft.free &= (offer.momentum > 0) & (offer.momentum >= offer.least_momentum[:, None])
     draft.free &= ~offer.unwanted
     # Who wants nothing but what is theirs gets a short edition on a thin day, or none.
     wants_some = offer.n_personal < offer.n_all

@@ -122,11 +122,15 @@ class Wishes:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One term of a score: the signal or `trending` that it came from, and its part, 0 to 1."""
+    """One term of a score: the signal or `trending` that it came from, and its part, 0 to 1.
+
+    `is_close` is False where the paper is only somewhat like what the signal says.
+    """
 
     kind: SignalKind | Literal["trending", "exploration"]
     ref: int
     part: float
+    is_close: bool = True
 
 
 @dataclass(frozen=True, slots=True)

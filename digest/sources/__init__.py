@@ -37,6 +37,8 @@ READERS: tuple[Reader, ...] = (
     CsvFile(),
     TrendingPage(),
 )
+# The readers of pages whose order says what is thought of the papers.
+RANKING = frozenset({"hf-daily", "hf-page", "trending-page"})
 
 
 def find_reader(page: bytes) -> Reader:
@@ -54,4 +56,4 @@ def find_reader(page: bytes) -> Reader:
     return READERS[-1]
 
 
-__all__ = ["READERS", "Listing", "Paged", "Reader", "find_reader"]
+__all__ = ["RANKING", "READERS", "Listing", "Paged", "Reader", "find_reader"]

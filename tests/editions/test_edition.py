@@ -18,7 +18,12 @@ from tests.editions.world import DAY, MONDAY, add_papers, add_reader, build, tit
         (Reason("liked", 0.5, title="A"), "Close to “A”, which you liked"),
         (Reason("saved", 0.5, title="A"), "Close to “A”, which you saved"),
         (Reason("disliked", 0.5, title="A"), "Unlike “A”, which you did not want"),
-        (Reason("trending", 1.0, pages=1), "Trending on today's page"),
+        (
+            Reason("interest", 1.0, name="bees", is_close=False),
+            "At the edge of your interest “bees”",
+        ),
+        (Reason("saved", 1.0, title="Bees", is_close=False), "Somewhat like “Bees”"),
+        (Reason("trending", 1.0, pages=1), "New, and nobody has said yet what to think of it"),
         (Reason("trending", 1.0, pages=1, place=2, of=32), "Trending, 2nd of 32 on its page"),
         (Reason("trending", 1.0, pages=1, place=12, of=32), "Trending on today's page"),
         (
@@ -29,7 +34,7 @@ from tests.editions.world import DAY, MONDAY, add_papers, add_reader, build, tit
         (Reason("trending", 1.0, upvotes=41, pages=3), "Trending, 41 upvotes, on 3 pages"),
         (
             Reason("resurfaced", 1.0, upvotes=7, pages=2),
-            "An older paper, trending again, 7 upvotes, on 2 pages",
+            "An older paper, newly trending, 7 upvotes, on 2 pages",
         ),
         (Reason("exploration", 1.0), "New territory; tell us whether you want more like it"),
     ],

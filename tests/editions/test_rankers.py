@@ -71,7 +71,7 @@ def test_on_trial_two_rankers_choose_by_turns(sessions: Sessions) -> None:
     teams = [item.team for item in made.items if item.lane == "personal"]
     assert abs(teams.count("standard") - teams.count("forgetful")) <= 1
     assert set(teams) == {"standard", "forgetful"}
-    assert {item.team for item in made.items if item.lane != "personal"} == {None}
+    assert {item.team for item in made.items if item.lane != "personal"} <= {None}
     first = {team: next(item for item in made.items if item.team == team) for team in set(teams)}
     assert "protein" in first["standard"].title
     assert "graph" in first["forgetful"].title

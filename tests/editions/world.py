@@ -27,7 +27,9 @@ def add_papers(
     """One page of papers without abstracts, seen and embedded at `at`; their ids."""
     with sessions() as session:
         sha = f"{session.scalar(select(func.count()).select_from(Page)):064}"
-        page = Page(source="s", reader="r", sha256=sha, content=b"", page_date=None, seen_at=at)
+        page = Page(
+            source="s", reader="hf-daily", sha256=sha, content=b"", page_date=None, seen_at=at
+        )
         papers = [_paper(title, at if embedded else None, at) for title in titles]
         session.add_all([page, *papers])
         session.flush()

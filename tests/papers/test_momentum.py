@@ -47,6 +47,7 @@ def show(
     upvotes: int | None = None,
     at: datetime = NOON,
     source: str = "here",
+    reader: str = "trending-page",
     page_date: date | None = None,
     **facts: Any,
 ) -> None:
@@ -57,6 +58,7 @@ def show(
         upvotes=upvotes,
         at=at,
         source=source,
+        reader=reader,
         page_date=page_date,
         **facts,
     )
@@ -69,13 +71,14 @@ def add_page(
     upvotes: int | None = None,
     at: datetime = NOON,
     source: str = "here",
+    reader: str = "trending-page",
     page_date: date | None = None,
     **facts: Any,
 ) -> None:
     with sessions() as session:
         page = Page(
             source=source,
-            reader="given",
+            reader=reader,
             sha256=str(next(_numbers)),
             content=b"",
             page_date=page_date,
@@ -209,6 +212,17 @@ def test_the_score_of_a_paper_does_not_depend_on_who_else_is_asked_for(sessions:
 
 
 # --- pages, sources, places
+
+
+def test_a_place_on_a_list_that_ranks_nothing_is_no_place(sessions: Sessions) -> None:
+    first, noticed = add_paper(sessions, "Ada"), add_paper(sessions, "Ben")
+    show(sessions, first, 1, reader="arxiv-feed")
+    show(sessions, first, 1, reader="feed", source="there")
+    show(sessions, noticed, 40)
+    listed, ranked = measured(sessions, first, noticed)
+    assert (listed.place, listed.of) == (None, 0)
+    assert ranked.place == 40
+    assert listed.score < ranked.score
 
 
 def test_the_best_place_is_told_with_the_length_of_its_page(sessions: Sessions) -> None:

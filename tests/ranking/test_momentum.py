@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from digest.ranking.momentum import (
+    NOTICED,
     TOP,
     Floats,
     Standing,
@@ -117,9 +118,13 @@ def test_everything_that_is_known_moves_the_score(name: str) -> None:
     assert score(more) != score(usual)
 
 
-def test_papers_of_which_nothing_is_known_but_a_page_score_alike() -> None:
+def test_what_only_lists_carry_that_rank_nothing_scores_below_all_that_was_noticed() -> None:
     scores = momentum(Standing(pages=np.ones(3)))
-    assert 0.2 < scores[0] == scores[1] == scores[2] < 0.5
+    assert 0 < scores[0] == scores[1] == scores[2] < NOTICED
+    noticed = momentum(
+        Standing(pages=np.ones(2), upvotes=np.array([1.0, 0.0]), place=np.array([np.nan, 90.0]))
+    )
+    assert (noticed >= NOTICED).all()
     assert momentum(Standing(pages=np.zeros(0))).shape == (0,)
 
 

@@ -28,6 +28,8 @@ def offer(
     n_all: int | None = None,
     unwanted: list[list[bool]] | None = None,
     belongs: list[list[int]] | None = None,
+    least_score: float = 0.0,
+    least_momentum: float = 0.0,
 ) -> Offer:
     """An offer of papers that have nothing in common, if not said otherwise."""
     u, n = len(scores), len(scores[0])
@@ -39,6 +41,8 @@ def offer(
         unwanted=np.zeros((u, n), np.bool_) if unwanted is None else np.array(unwanted, np.bool_),
         n_personal=np.full(u, n_personal, np.int64),
         n_all=np.full(u, n_personal if n_all is None else n_all, np.int64),
+        least_score=np.full(u, least_score, np.float32),
+        least_momentum=np.full(u, least_momentum, np.float32),
         belongs=np.full((u, n), -1, np.int16) if belongs is None else np.array(belongs, np.int16),
     )
 
@@ -69,6 +73,8 @@ def offers(draw: st.DrawFn) -> Offer:
         unwanted=rng.random((u, n)) < 0.2,
         n_personal=np.minimum(rng.integers(0, 12, u), n_all),
         n_all=n_all,
+        least_score=np.maximum(rng.standard_normal(u), 0).astype(np.float32),
+        least_momentum=np.maximum(rng.standard_normal(u), 0).astype(np.float32),
         belongs=rng.integers(-1, 4, (u, n)).astype(np.int16),
     )
 
@@ -99,11 +105,13 @@ def test_a_place_is_empty_only_when_nothing_worth_showing_is_left(given_: Offer)
         left = given_.free[i] & (choice.copy_of[i] < 0)
         left[mine] = False
         if len(papers(choice, PERSONAL)[i]) < given_.n_personal[i]:
-            assert not (left & (given_.scores[i] > 0)).any()
+            enough = (given_.belongs[i] >= 0) | (given_.scores[i] > given_.least_score[i])
+            assert not (left & enough & (given_.scores[i] > 0)).any()
         if given_.n_personal[i] == given_.n_all[i]:
             assert mine == papers(choice, PERSONAL)[i]
         elif len(mine) < given_.n_all[i]:
-            assert not (left & ~given_.unwanted[i] & (given_.momentum > 0)).any()
+            trends = (given_.momentum > 0) & (given_.momentum >= given_.least_momentum[i])
+            assert not (left & ~given_.unwanted[i] & trends).any()
 
 
 @given(offers())
