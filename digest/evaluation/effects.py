@@ -218,7 +218,7 @@ def selected(scores: NDArray[np.floating], unit: F32, diversity: float) -> Ids:
         unwanted=np.zeros(worth.shape, np.bool_),
         n_personal=places,
         n_all=places,
-        least_score=np.zeros(len(worth), np.float32),
+        least_score=0.0,
         least_momentum=np.zeros(len(worth), np.float32),
         belongs=np.full(worth.shape, -1, np.int16),
     )

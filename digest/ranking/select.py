@@ -46,7 +46,7 @@ class Offer:
     `scores` (u, n), `momentum` (n,), `vectors` (n, d) whose products say how alike papers are,
     `free` (u, n) whether a paper may be shown, `unwanted` (u, n) whether it may not be for being
     popular or new, `n_personal` and `n_all` (u,) places. A personal place is for a score above
-    `least_score` (u,), or for a paper of an interest, `belongs` int16 (u, n), -1 for none; one of
+    `least_score`, or for a paper of an interest, `belongs` int16 (u, n), -1 for none; one of
     the others is for momentum above zero, and of at least `least_momentum` (u,).
     """
 
@@ -57,7 +57,7 @@ class Offer:
     unwanted: NDArray[np.bool_]
     n_personal: Ints
     n_all: Ints
-    least_score: Floats
+    least_score: float
     least_momentum: Floats
     belongs: NDArray[np.int16]
 
@@ -70,7 +70,6 @@ class Offer:
             unwanted=self.unwanted[rows],
             n_personal=self.n_personal[rows],
             n_all=self.n_all[rows],
-            least_score=self.least_score[rows],
             least_momentum=self.least_momentum[rows],
             belongs=self.belongs[rows],
         )
@@ -159,7 +158,7 @@ def _choose_personal(offer: Offer, draft: _Draft, alike: _Alike, diversity: floa
     price = (diversity * best)[:, None]
     # Papers for the place that each interest has, and the interests that are still without.
     worthy = (offer.belongs >= 0) & (offer.scores > 0)
-    enough = worthy | (offer.scores > np.maximum(offer.least_score, 0.0)[:, None])
+    enough = worthy | (offer.scores > max(offer.least_score, 0.0))
     without = _interests(offer.belongs, worthy & draft.free)
     everyone = np.arange(len(best))
     for place in range(int(offer.n_personal.max(initial=0))):

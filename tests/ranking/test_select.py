@@ -41,7 +41,7 @@ def offer(
         unwanted=np.zeros((u, n), np.bool_) if unwanted is None else np.array(unwanted, np.bool_),
         n_personal=np.full(u, n_personal, np.int64),
         n_all=np.full(u, n_personal if n_all is None else n_all, np.int64),
-        least_score=np.full(u, least_score, np.float32),
+        least_score=least_score,
         least_momentum=np.full(u, least_momentum, np.float32),
         belongs=np.full((u, n), -1, np.int16) if belongs is None else np.array(belongs, np.int16),
     )
@@ -73,7 +73,7 @@ def offers(draw: st.DrawFn) -> Offer:
         unwanted=rng.random((u, n)) < 0.2,
         n_personal=np.minimum(rng.integers(0, 12, u), n_all),
         n_all=n_all,
-        least_score=np.maximum(rng.standard_normal(u), 0).astype(np.float32),
+        least_score=max(0.0, float(rng.standard_normal())),
         least_momentum=np.maximum(rng.standard_normal(u), 0).astype(np.float32),
         belongs=rng.integers(-1, 4, (u, n)).astype(np.int16),
     )
@@ -105,7 +105,7 @@ def test_a_place_is_empty_only_when_nothing_worth_showing_is_left(given_: Offer)
         left = given_.free[i] & (choice.copy_of[i] < 0)
         left[mine] = False
         if len(papers(choice, PERSONAL)[i]) < given_.n_personal[i]:
-            enough = (given_.belongs[i] >= 0) | (given_.scores[i] > given_.least_score[i])
+            enough = (given_.belongs[i] >= 0) | (given_.scores[i] > given_.least_score)
             assert not (left & enough & (given_.scores[i] > 0)).any()
         if given_.n_personal[i] == given_.n_all[i]:
             assert mine == papers(choice, PERSONAL)[i]
