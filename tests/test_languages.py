@@ -17,12 +17,10 @@ from digest.settings import Settings
 ROOT = Path(__file__).parent.parent
 MAPPINGS = [
     ("digest/**.py", "python"),
-    ("templates/mail/**.*", "jinja2"),
+    ("templates/**.*", "jinja2"),
 ]
-OPTIONS = {
-    "templates/mail/**.*": dict.fromkeys(("trimmed", "trim_blocks", "lstrip_blocks"), "true")
-}
-KEYWORDS = {"gettext": None, "ngettext": (1, 2), "msgid": None}
+OPTIONS = {"templates/**.*": dict.fromkeys(("trimmed", "trim_blocks", "lstrip_blocks"), "true")}
+KEYWORDS = {"gettext": None, "ngettext": (1, 2), "msgid": None, "pgettext": ((1, "c"), 2)}
 TRANSLATED = [code for code in languages() if code != "en"]
 
 
