@@ -195,9 +195,9 @@ class _Part(BaseModel):
 class MailSettings(_Part):
     """How our mail introduces itself, and the folder it goes to while no server is named.
 
-    `language` is that of readers who have chosen none. What comes back, bounces and unsubscriptions
-    by mail, goes to `bounce_address`, else to `from_address`; with `verp` each mail's envelope
-    sender adds `+` and a signed mark to it.
+    `language` is that of readers who have chosen none, and of visitors whose browser asks for none
+    of ours. What comes back, bounces and unsubscriptions by mail, goes to `bounce_address`, else to
+    `from_address`; with `verp` each mail's envelope sender adds `+` and a signed mark to it.
     """
 
     from_address: Address = "digest@localhost.localdomain"
