@@ -51,7 +51,7 @@ def test_a_german_reader_never_meets_another_language(world: World) -> None:
     wrong = world.client.post("/subscribe", data={**FORM, "timezone": "Mars"}, headers=GERMAN)
     assert "Eines stimmt noch nicht" in wrong.text
     taken = world.client.post("/subscribe", data=FORM, headers=GERMAN)
-    assert "Sehen Sie in Ihre Mails" in taken.text
+    assert "Sehen Sie in Ihr Postfach" in taken.text
 
     world.look_at_signups()
     mail = newest_mail(world)

@@ -271,15 +271,16 @@ def test_every_page_says_all_that_it_says_in_one_language(world: World) -> None:
     assert n > 100
 
 
-# Read from the right
+# Longer words, and words that are read from the right
 
 
 @on_sqlite
-def test_pages_that_are_read_from_the_right_are_laid_out_mirrored_and_fit_a_small_phone(
-    world: World, browser: Browser
+@pytest.mark.parametrize(("code", "begins_at"), [("de", 20), (PSEUDO, 300)])
+def test_pages_fit_a_small_phone_and_begin_where_they_are_read_from(
+    world: World, browser: Browser, code: str, begins_at: int
 ) -> None:
-    mirrored = speaking(world, PSEUDO)
-    web = create_web(mirrored.app, now=lambda: NOON)
+    there = speaking(world, code)
+    web = create_web(there.app, now=lambda: NOON)
     nothing = {"accept-language": ""}
     context = browser.new_context(
         viewport={"width": 320, "height": 640}, extra_http_headers=nothing
@@ -287,13 +288,14 @@ def test_pages_that_are_read_from_the_right_are_laid_out_mirrored_and_fit_a_smal
     page = context.new_page()
     with socket.create_server(("127.0.0.1", 0)) as listener, serving(web, listener):
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        for path in paths_of(mirrored):
+        for path in paths_of(there):
             page.goto(base + path)
             assert page.evaluate("document.documentElement.scrollWidth") <= 320, path
             brand = page.locator(".brand").bounding_box()
             assert brand is not None
-            assert brand["x"] + brand["width"] == pytest.approx(300, abs=1)
-        page.goto(base + mirrored.path(mirrored.read()))
+            side = brand["x"] + (brand["width"] if code == PSEUDO else 0)
+            assert side == pytest.approx(begins_at, abs=1)
+        page.goto(base + there.path(there.read()))
         title = page.get_by_role("heading", name="On graphs")
         assert title.evaluate("one => getComputedStyle(one).direction") == "ltr"
     context.close()
