@@ -20,6 +20,12 @@ A skip ("nothing new", "not confirmed") is data, not an error.
 class DigestError(Exception):
     """What every error below has in common: its text is one line for a person."""
 
+    @property
+    def message(self) -> str:
+        """The text as it was raised; where `msgid` made it, it can be said in other languages."""
+        message: str = self.args[0]
+        return message
+
 
 class Refused(DigestError):
     """It cannot be done as asked; the text says what is allowed."""
@@ -31,6 +37,15 @@ class BadSettings(Refused):
 
 class BadInput(Refused):
     """A value that somebody typed is not allowed."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        """Name the `field` it was typed in, where there is one."""
+        super().__init__(message)
+        self.field = field
+
+    def __str__(self) -> str:
+        """With the field's name before it."""
+        return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class Unknown(Refused):

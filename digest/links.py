@@ -29,6 +29,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from digest.errors import BadSettings, BadToken
+from digest.languages import msgid
 
 Purpose = Literal[
     "confirm", "edition", "vote", "unsubscribe", "preferences", "change_from", "change_to", "feed"
@@ -129,9 +130,15 @@ class Links:
         """Give the claim back. Raises BadToken: `expired` if it was ours and its time is over."""
         claim = self.read_signed(token)
         if claim.purpose != purpose:
-            raise BadToken(f"this link is for something else: {claim.purpose}, not {purpose}")
+            other = msgid(
+                "this link is for something else: %(purpose)s, not %(wanted)s",
+                purpose=claim.purpose,
+                wanted=purpose,
+            )
+            raise BadToken(other)
         if now >= claim.expires_at:
-            raise BadToken(f"this link was good until {claim.expires_at:%Y-%m-%d}", expired=True)
+            over = msgid("this link was good until %(day)s", day=claim.expires_at.date())
+            raise BadToken(over, expired=True)
         return claim
 
     def read_signed(self, token: str) -> Claim:
@@ -139,7 +146,7 @@ class Links:
         body, mac = _split(token)
         keys = [key for key in self._keys if body[:1] == bytes([_key_id(key)])]
         if not any(hmac.compare_digest(_mac(body, key), mac) for key in keys):
-            raise BadToken("this link is not one of ours, or a part of it is missing")
+            raise BadToken(msgid("this link is not one of ours, or a part of it is missing"))
         _, kind, expiry = _HEAD.unpack_from(body)
         purpose, value = _KINDS[kind]
         expires_at = datetime.fromtimestamp(expiry, UTC)

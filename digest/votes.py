@@ -21,6 +21,7 @@ from sqlalchemy import CursorResult, delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput, Unknown
+from digest.languages import msgid
 from digest.links import Claim
 from digest.store import insert
 from digest.store.tables import EditionItemRow, Paper, Subscriber, VotedVia, VoteRow, VoteValue
@@ -50,7 +51,7 @@ def record_vote(
     """
     _require_item(session, claim)
     if not claim.value:
-        raise BadInput("this link is no vote")
+        raise BadInput(msgid("this link is no vote"))
     before = _row_of(session, claim.subscriber_id, claim.paper_id)
     if not pressed and before is not None and before.held_at is None:
         return _view(before)
@@ -146,10 +147,10 @@ def votes_of(session: Session, subscriber_id: int) -> dict[int, VoteValue]:
 def _require_item(session: Session, claim: Claim) -> None:
     """Hold the subscriber, so that what is pressed at once is seen one after another."""
     if session.get(Subscriber, claim.subscriber_id, with_for_update=True) is None:
-        raise Unknown("this subscription no longer exists")
+        raise Unknown(msgid("this subscription no longer exists"))
     item = session.get(EditionItemRow, (claim.edition_id, claim.paper_id))
     if item is None or item.subscriber_id != claim.subscriber_id:
-        raise BadInput("this paper is not in that edition")
+        raise BadInput(msgid("this paper is not in that edition"))
 
 
 def _row_of(session: Session, subscriber_id: int, paper_id: int) -> VoteRow | None:

@@ -11,28 +11,35 @@ from hypothesis import strategies as st
 
 import digest.languages
 from digest.errors import BadInput
-from digest.languages import ENGLISH, PSEUDO, checked_language, language, languages
+from digest.languages import (
+    ENGLISH,
+    PSEUDO,
+    Message,
+    checked_language,
+    language,
+    languages,
+    msgid,
+    own_names,
+)
 from digest.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 MAPPINGS = [
     ("digest/**.py", "python"),
-    ("templates/mail/**.*", "jinja2"),
+    ("templates/**.*", "jinja2"),
 ]
-OPTIONS = {
-    "templates/mail/**.*": dict.fromkeys(("trimmed", "trim_blocks", "lstrip_blocks"), "true")
-}
-KEYWORDS = {"gettext": None, "ngettext": (1, 2), "msgid": None}
+OPTIONS = {"templates/**.*": dict.fromkeys(("trimmed", "trim_blocks", "lstrip_blocks"), "true")}
+KEYWORDS = {"gettext": None, "ngettext": (1, 2), "msgid": None, "pgettext": ((1, "c"), 2)}
 TRANSLATED = [code for code in languages() if code != "en"]
 
 
-def collected() -> set[str | tuple[str, str]]:
-    """Everything that code and templates say to readers."""
-    found = extract_from_dir(ROOT, MAPPINGS, OPTIONS, KEYWORDS, directory_filter=_of_mail)
-    return {message for _, _, message, _, _ in found}
+def collected() -> set[tuple[str | tuple[str, ...], str | None]]:
+    """Everything that code and templates say to readers, with its context."""
+    found = extract_from_dir(ROOT, MAPPINGS, OPTIONS, KEYWORDS, directory_filter=_of_readers)
+    return {(message, context) for _, _, message, _, context in found}
 
 
-def _of_mail(folder: str) -> bool:
+def _of_readers(folder: str) -> bool:
     return Path(folder).relative_to(ROOT).parts[:1] in ((), ("digest",), ("templates",))
 
 
@@ -49,9 +56,10 @@ def test_there_is_a_second_language() -> None:
 def test_a_catalogue_says_everything_with_the_same_values_and_nothing_else(code: str) -> None:
     file = Path(digest.languages.__file__).parent / f"{code}.po"
     with file.open("rb") as opened:
-        catalogue = {entry.id: entry.string for entry in read_po(opened, locale=code) if entry.id}
+        entries = [entry for entry in read_po(opened, locale=code) if entry.id]
+    catalogue = {(entry.id, entry.context): entry.string for entry in entries}
     assert set(catalogue) == collected()
-    for said, meant in catalogue.items():
+    for (said, _), meant in catalogue.items():
         ones, others = (
             (message,) if isinstance(message, str) else tuple(message) for message in (said, meant)
         )
@@ -78,6 +86,54 @@ def test_numbers_and_dates_are_those_of_the_language(
     assert (spoken.long_date(day), spoken.short_date(day)) == (long, short)
     assert spoken.listed(["a", "b", "c"]) == row
     assert spoken.listed(["a"]) == "a"
+
+
+@pytest.mark.parametrize(
+    ("code", "share", "decimal", "name"),
+    [("en", "36%", "0.73", "English"), ("de", "36\N{NO-BREAK SPACE}%", "0,73", "Deutsch")],
+)
+def test_shares_and_names_are_those_of_the_language(
+    code: str, share: str, decimal: str, name: str
+) -> None:
+    spoken = language(code)
+    assert spoken.percent(0.355) == share
+    assert spoken.decimal(0.7299) == decimal
+    assert own_names()[code] == name
+
+
+def test_a_message_is_english_until_it_is_said_and_its_values_go_with_it() -> None:
+    most = msgid("a file of at most %(n)s MB; export a part of the library", n=2)
+    assert most == "a file of at most 2 MB; export a part of the library"
+    assert language("de").said(most).startswith("bitte eine Datei von höchstens 2 MB")
+    assert ENGLISH.said(most) == most
+    # As an error carries it, with a value that is a message itself and one that is not.
+    why = Message("There must be something after the @-sign.")
+    error = BadInput(msgid("%(text)s is no e-mail address: %(why)s", text="Save", why=why))
+    assert str(error) == "Save is no e-mail address: There must be something after the @-sign."
+    assert language("de").said(error.message) == (
+        "Save ist keine E-Mail-Adresse: Hinter dem @-Zeichen muss etwas stehen."
+    )
+
+
+def test_a_fault_names_its_field_on_the_command_line_and_is_a_sentence_without_it() -> None:
+    error = BadInput("must be one of these", field="kind")
+    assert (str(error), error.message, error.field) == (
+        "kind: must be one of these",
+        "must be one of these",
+        "kind",
+    )
+
+
+@given(st.text(max_size=40))
+def test_what_is_no_message_is_said_as_it_is(text: str) -> None:
+    assert language("de").said(f"{text}100%(x") == f"{text}100%(x"
+
+
+def test_one_word_for_two_things_is_told_apart_by_its_context() -> None:
+    german = language("de")
+    assert german.gettext("Save") == "Merken"
+    assert german.pgettext("form", "Save") == "Speichern"
+    assert ENGLISH.pgettext("form", "Save") == "Save"
 
 
 def test_plurals_are_chosen_by_the_number() -> None:

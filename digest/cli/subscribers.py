@@ -62,7 +62,7 @@ def add(
         typer.Option(help="Only papers at least so likely to be voted up, 0 to 1; none: off."),
     ] = None,
     language: Annotated[
-        str | None, typer.Option(help="Of their mails, like de; none: the operator's.")
+        str | None, typer.Option(help="Of their mails and pages, like de; none: the operator's.")
     ] = None,
     ask: Annotated[
         bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")

@@ -11,7 +11,7 @@ from sqlalchemy import Text, cast, exists, select
 from sqlalchemy.orm import Session
 
 from digest.errors import Unknown
-from digest.languages import ENGLISH, Language
+from digest.languages import ENGLISH, Language, msgid
 from digest.ranking.types import Lane
 from digest.store.tables import EditionItemRow, EditionRow, Paper, PaperNewsKind
 
@@ -114,6 +114,10 @@ class Edition:
 
 # A part of a score below this is not spoken of.
 _WORTH_TELLING = 0.05
+_BY_LANE: Mapping[Lane, str] = {
+    "personal": msgid("By your profile it scores %(score)s; what you like is near 1."),
+    "trending": msgid("It is here for its momentum, %(score)s, whatever your interests."),
+}
 
 # What has a column of its own, or is read from the paper, is not frozen with the rest.
 _ELSEWHERE = {
@@ -166,25 +170,38 @@ def note_in_words(note: PaperNote, spoken: Language = ENGLISH) -> str:
             return spoken.gettext("There is a new version: %(detail)s", detail=note.detail)
 
 
-def terms_in_words(item: EditionItem) -> tuple[str, ...]:
+def terms_in_words(item: EditionItem, spoken: Language = ENGLISH) -> tuple[str, ...]:
     """Say all that is known of why a paper is in an edition: its score's terms, its chances."""
-    terms = [f"{reason.share:.0%} of its score: {in_words(reason)}." for reason in item.reasons]
+    terms = [
+        spoken.gettext(
+            "%(share)s of its score: %(reason)s.",
+            share=spoken.percent(reason.share),
+            reason=in_words(reason, spoken),
+        )
+        for reason in item.reasons
+    ]
     rest = 1 - sum(reason.share for reason in item.reasons)
     if item.reasons and rest >= _WORTH_TELLING:
-        terms.append(f"The rest, {rest:.0%}, comes from other things that you told us.")
-    if item.lane == "personal":
-        terms.append(f"By your profile it scores {item.score:.2f}; what you like is near 1.")
-    elif item.lane == "trending":
-        terms.append(f"It is here for its momentum, {item.score:.2f}, whatever your interests.")
+        other = spoken.gettext(
+            "The rest, %(share)s, comes from other things that you told us.",
+            share=spoken.percent(rest),
+        )
+        terms.append(other)
+    if item.lane in _BY_LANE:
+        terms.append(spoken.gettext(_BY_LANE[item.lane], score=spoken.decimal(item.score)))
     if item.probability is not None:
-        terms.append(
-            f"Of papers with such a score, readers liked {item.probability:.0%} in the last months."
+        liked = spoken.gettext(
+            "Of papers with such a score, readers liked %(share)s in the last months.",
+            share=spoken.percent(item.probability),
         )
+        terms.append(liked)
     if item.propensity < 1:
-        terms.append(
-            f"One place is drawn by lot among papers near the edge of what we know of you; "
-            f"the chance of this one was {item.propensity:.0%}."
+        lot = spoken.gettext(
+            "One place is drawn by lot among papers near the edge of what we know of you; "
+            "the chance of this one was %(share)s.",
+            share=spoken.percent(item.propensity),
         )
+        terms.append(lot)
     return tuple(terms)
 
 
@@ -222,7 +239,7 @@ def read_edition(session: Session, edition_id: int) -> Edition:
     """An edition as it was frozen, with the abstracts as they are now. Raises Unknown."""
     edition = read_editions(session, [edition_id]).get(edition_id)
     if edition is None:
-        raise Unknown(f"there is no edition {edition_id}")
+        raise Unknown(msgid("there is no edition %(n)s", n=edition_id))
     query = select(Paper.id, Paper.abstract).where(
         Paper.id.in_([item.paper_id for item in edition.items])
     )

@@ -1,17 +1,19 @@
-"""Languages: the words of mails in each that has a catalogue; dates and numbers by locale.
+"""Languages: words of mails and pages in each that has a catalogue; dates and numbers by locale.
 
 English stands in the code and the templates; a language is one file beside this one, `de.po`, read
 when it is first needed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 from functools import cache, lru_cache
 from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, Self
 
 from digest.errors import BadInput
 
@@ -21,6 +23,20 @@ _LONG = {"en_GB": "EEEE d MMMM y"}
 # A language that nobody speaks, to see what becomes of a mail that is read from right to left.
 PSEUDO = "ar-XB"
 _LETTERS = str.maketrans("abcdefghijklmnopqrstuvwxyz", "אבגדהוזחטיכלמנסעפצקרשתבגדה")
+
+
+class Message(str):
+    """Words in English, with their values in place, that can still be said in another language."""
+
+    __slots__ = ("template", "values")
+    template: str
+    values: Mapping[str, object]
+
+    def __new__(cls, template: str, values: Mapping[str, object] = MappingProxyType({})) -> Self:
+        """Say `template` of these `values`, which may be messages themselves."""
+        said = super().__new__(cls, template % values if values else template)
+        said.template, said.values = template, values
+        return said
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +58,21 @@ class Language:
         said = self._spoken(self._catalogue.ngettext(one, many, n))
         return said % {"n": self.number(n), **values}
 
+    def pgettext(self, context: str, message: str) -> str:
+        """Say what in English is one word for two things: `context` tells which."""
+        return self._spoken(self._catalogue.pgettext(context, message))
+
+    def said(self, message: str) -> str:
+        """Say what `msgid` has marked, with its values; other words stay as they are."""
+        if not isinstance(message, Message):
+            return self.translated(message)
+        values = {
+            name: self.said(value) if isinstance(value, Message) else value
+            for name, value in message.values.items()
+        }
+        said = self.translated(message.template)
+        return said % values if values else said
+
     def translated(self, message: str) -> str:
         """`message` in this language with its %(name)s still in it, for who compiles a template."""
         return self._spoken(self._catalogue.gettext(message)) if message else ""
@@ -53,6 +84,14 @@ class Language:
     def number(self, n: int) -> str:
         """An integer with this language's digits in groups: 1,234."""
         return str(n) if 0 <= n < 1000 else _number(n, self._locale)
+
+    def percent(self, share: float) -> str:
+        """A share of 1 in whole percent: 42%."""
+        return _percent(round(100 * share), self._locale)
+
+    def decimal(self, x: float) -> str:
+        """A number with two places: 0.73."""
+        return _decimal(f"{x:.2f}", self._locale)
 
     def ordinal(self, n: int) -> str:
         """The place of something in a row: 2nd in English, 2. in most other languages."""
@@ -76,9 +115,12 @@ class Language:
         return _short_date(day, self._locale)
 
 
-def msgid(message: str) -> str:
-    """Mark `message`, which is said later, for those who collect what has to be translated."""
-    return message
+def msgid(message: str, **values: object) -> str:
+    """Mark `message`, which is said later, for those who collect what has to be translated.
+
+    With `values` it is that message in English, as it stands in a log or on a command line.
+    """
+    return Message(message, values) if values else message
 
 
 def languages() -> tuple[str, ...]:
@@ -91,6 +133,14 @@ def checked_language(code: str) -> str:
     if code not in languages():
         raise ValueError(f"{code!r} is no language of Digest: one of {', '.join(languages())}")
     return code
+
+
+@cache
+def own_names() -> Mapping[str, str]:
+    """What each language calls itself, by its code."""
+    from babel import Locale
+
+    return {code: Locale.parse(code, sep="-").display_name or code for code in languages()}
 
 
 @cache
@@ -153,6 +203,20 @@ def _number(n: int, locale: str) -> str:
     from babel.numbers import format_decimal
 
     return format_decimal(n, locale=locale)
+
+
+@lru_cache(128)
+def _percent(n: int, locale: str) -> str:
+    from babel.numbers import format_percent
+
+    return format_percent(Decimal(n) / 100, locale=locale)
+
+
+@lru_cache(1024)
+def _decimal(number: str, locale: str) -> str:
+    from babel.numbers import format_decimal
+
+    return format_decimal(Decimal(number), "0.00", locale)
 
 
 ENGLISH = language("en")

@@ -176,8 +176,8 @@ def fold(text: str) -> str:
     return text if is_short else wrap(text)
 
 
-def _turned(spoken: Language, text: str) -> Markup:
-    """The dir of an element whose `text` is read the other way than the mail that it is in."""
+def turned(spoken: Language, text: str) -> Markup:
+    """The dir of an element whose `text` is read the other way than what is around it."""
     turn = "rtl" if spoken.direction == "ltr" else "ltr"
     wanted = ("R", "AL") if turn == "rtl" else ("L",)
     strong = (b for b in map(bidirectional, text) if b in ("L", "R", "AL"))
@@ -205,7 +205,7 @@ def templates(code: str) -> jinja2.Environment:
     environment.filters |= {
         "wrap": wrap,
         "fold": fold,
-        "turned": partial(_turned, spoken),
+        "turned": partial(turned, spoken),
         "placed": _placed,
     }
     environment.globals.update(

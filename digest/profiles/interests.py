@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
+from digest.languages import msgid
 from digest.papers.clean import one_line, plain
 from digest.papers.embedding import embed_texts, is_other, parts
 from digest.papers.encoder import Encoder
@@ -17,6 +18,11 @@ from digest.store import Sessions, insert
 from digest.store.tables import Interest
 
 LONGEST_NAME, LONGEST_TEXT, MOST = 80, 4000, 20
+_LENGTH = {
+    "name": msgid("an interest's name has 1 to %(most)s characters, not %(n)s"),
+    "text": msgid("an interest's text has 1 to %(most)s characters, not %(n)s"),
+}
+_TWO = msgid("two interests cannot both be named %(name)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,9 @@ def set_interest(
         raise BadInput(said)
     others = {view.name for view in interests_of(session, subscriber_id)} - {name}
     if len(others) >= MOST:
-        raise BadInput(f"a subscriber has at most {MOST} interests: remove one first")
+        raise BadInput(
+            msgid("a subscriber has at most %(most)s interests: remove one first", most=MOST)
+        )
     row = {
         "text": text,
         "text_hash": text_hash(text),
@@ -82,7 +90,7 @@ def faults_in_interest(name: str, text: str) -> dict[Literal["name", "text"], st
     faults: dict[Literal["name", "text"], str] = {}
     for field, longest, length in _lengths(name, text):
         if not 1 <= length <= longest:
-            faults[field] = f"an interest's {field} has 1 to {longest} characters, not {length}"
+            faults[field] = msgid(_LENGTH[field], most=longest, n=length)
     return faults
 
 
@@ -118,7 +126,7 @@ def change_interests(
     for row, edit in changed:
         name, text = one_line(edit.name), plain(edit.text)
         if any(other.name == name for other in stored.values() if other is not row):
-            raise BadInput(f"two interests cannot both be named {name!r}")
+            raise BadInput(msgid(_TWO, name=repr(name)))
         if row.text != text:
             row.text, row.text_hash, row.created_at = text, text_hash(text), now
             row.embedded_by = None
@@ -127,7 +135,7 @@ def change_interests(
     for edit in wanted:
         if edit.interest_id is None:
             if any(row.name == one_line(edit.name) for row in stored.values()):
-                raise BadInput(f"two interests cannot both be named {one_line(edit.name)!r}")
+                raise BadInput(msgid(_TWO, name=repr(one_line(edit.name))))
             set_interest(session, subscriber_id, edit.name, edit.text, now)
 
 

@@ -6,7 +6,7 @@ Whatever is compared is folded first, so that case, accents and widths make no d
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,6 +19,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
+from digest.languages import msgid
 from digest.papers.clean import one_line
 from digest.store import insert
 from digest.store.tables import ListingRow, Mute, MuteKind, Paper
@@ -42,6 +43,18 @@ _UNSPACED = ("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "BOPOMOFO", "HANGUL",
 _TITLES = re.compile(r"(?i:dr|prof|jr|sr|ph\.?d)\.?|III?|IV")
 
 
+_LENGTH: Mapping[MuteKind, str] = {
+    "word": msgid("a muted word has 1 to %(most)s characters, not %(n)s"),
+    "author": msgid("a muted author has 1 to %(most)s characters, not %(n)s"),
+    "category": msgid("a muted category has 1 to %(most)s characters, not %(n)s"),
+}
+_EMPTY: Mapping[MuteKind, str] = {
+    "word": msgid("a muted word needs a letter or a digit, and %(text)s has none"),
+    "author": msgid("a muted author needs a letter or a digit, and %(text)s has none"),
+    "category": msgid("a muted category needs a letter or a digit, and %(text)s has none"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class MuteView:
     """A mute as its subscriber worded it."""
@@ -57,14 +70,18 @@ def mute(session: Session, subscriber_id: int, kind: MuteKind, text: str, now: d
     """
     text = one_line(text)
     if not 1 <= len(text) <= LONGEST_MUTE:
-        raise BadInput(f"a muted {kind} has 1 to {LONGEST_MUTE} characters, not {len(text)}")
+        raise BadInput(msgid(_LENGTH[kind], most=LONGEST_MUTE, n=len(text)))
     if not (_words(text) and _key(kind, text)):
-        raise BadInput(f"a muted {kind} needs a letter or a digit, and {text!r} has none")
+        raise BadInput(msgid(_EMPTY[kind], text=repr(text)))
     known = mutes_of(session, subscriber_id)
     if any(_key(kind, text) == _key(kind, view.text) for view in known if view.kind == kind):
         return False
     if len(known) >= MOST_MUTES:
-        raise BadInput(f"a subscriber has at most {MOST_MUTES} mutes: unmute something first")
+        raise BadInput(
+            msgid(
+                "a subscriber has at most %(most)s mutes: unmute something first", most=MOST_MUTES
+            )
+        )
     row = {"subscriber_id": subscriber_id, "kind": kind, "text": text, "created_at": now}
     session.execute(insert(session, Mute).values(row).on_conflict_do_nothing())
     return True

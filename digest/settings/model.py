@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from digest.languages import checked_language
+from digest.languages import Message, checked_language, msgid
 
 Frequency = Literal["daily", "weekdays", "weekly"]
 LogFormat = Literal["text", "json"]
@@ -37,6 +37,18 @@ _HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?=[^.]*[a-z])[a-z0-9_-]{1,63}"
 # Somebody may be on holiday.
 _SHORTEST_SILENCE = 30
 
+_NO_ZONE = msgid("%(name)s is no time zone: an IANA name like Europe/Berlin or UTC")
+_NEAR_ZONE = msgid(
+    "%(name)s is no time zone: an IANA name like Europe/Berlin or UTC; did you mean %(near)s?"
+)
+# What email-validator says most often, to be said in other languages.
+_WHY = (
+    msgid("An email address must have an @-sign."),
+    msgid("The part after the @-sign is not valid. It should have a period."),
+    msgid("There must be something after the @-sign."),
+    msgid("There must be something before the @-sign."),
+)
+
 # Looking them up walks a folder of 600 files.
 _zones = cache(available_timezones)
 
@@ -44,8 +56,8 @@ _zones = cache(available_timezones)
 def _time_zone(name: str) -> str:
     if name not in _zones():
         near = get_close_matches(name, _zones(), 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"{name!r} is no time zone: an IANA name like Europe/Berlin or UTC{hint}")
+        said = _NEAR_ZONE if near else _NO_ZONE
+        raise ValueError(msgid(said, name=repr(name), **({"near": near[0]} if near else {})))
     return name
 
 
@@ -54,7 +66,11 @@ def _address(text: str) -> str:
         # Special domains are let through: example.org and .test are what people try things with.
         return validate_email(text, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
-        raise ValueError(f"{text!r} is no e-mail address: {error}") from None
+        raise ValueError(
+            msgid(
+                "%(text)s is no e-mail address: %(why)s", text=repr(text), why=Message(str(error))
+            )
+        ) from None
 
 
 def _web_address(text: str) -> str:
@@ -179,9 +195,9 @@ class _Part(BaseModel):
 class MailSettings(_Part):
     """How our mail introduces itself, and the folder it goes to while no server is named.
 
-    `language` is that of readers who have chosen none. What comes back, bounces and unsubscriptions
-    by mail, goes to `bounce_address`, else to `from_address`; with `verp` each mail's envelope
-    sender adds `+` and a signed mark to it.
+    `language` is that of readers who have chosen none, and of visitors whose browser asks for none
+    of ours. What comes back, bounces and unsubscriptions by mail, goes to `bounce_address`, else to
+    `from_address`; with `verp` each mail's envelope sender adds `+` and a signed mark to it.
     """
 
     from_address: Address = "digest@localhost.localdomain"

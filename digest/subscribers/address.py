@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 from digest.delivery.letters import CHANGE_WITHIN
 from digest.delivery.suppression import address_key, is_suppressed
 from digest.errors import BadInput, Unknown
+from digest.languages import msgid
 from digest.links import Claim
 from digest.settings import Address
 from digest.store.deliveries import cancel, queue
 from digest.store.tables import AddressChange, Consent, Delivery, Subscriber
+from digest.subscribers.subscription import said_by
 
 CONSENT_TO_CHANGE = "Send Digest to the new address from now on, and no more to the old one."
 
@@ -55,15 +57,16 @@ def ask_for_change(
     """
     who = _held(session, subscriber_id)
     if who.state not in ("active", "paused"):
-        raise BadInput("address: only a subscription that is confirmed can move")
+        only = msgid("only a subscription that is confirmed can move")
+        raise BadInput(only, field="address")
     try:
         address = _ADDRESS.validate_python(address.strip())
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise BadInput(f"address: {said}") from None
+        raise BadInput(said_by(error.errors()[0]), field="address") from None
     key = address_key(address)
     if key == who.address_key:
-        raise BadInput("address: that is the address that Digest goes to now")
+        same = msgid("that is the address that Digest goes to now")
+        raise BadInput(same, field="address")
     before = session.scalar(select(AddressChange).where(AddressChange.subscriber_id == who.id))
     if before is not None and before.address_key == key and before.asked_at > now - _A_DAY:
         return _view(before, who)
@@ -73,7 +76,8 @@ def ask_for_change(
         Delivery.created_at > now - _A_DAY,
     )
     if (session.scalar(asked) or 0) >= _A_DAY_AT_MOST:
-        raise BadInput(f"address: at most {_A_DAY_AT_MOST} changes a day; please try tomorrow")
+        often = msgid("at most %(most)s changes a day; please try tomorrow", most=_A_DAY_AT_MOST)
+        raise BadInput(often, field="address")
     may_write = _may_write(session, key, address, secret, now)
     if before is not None:
         session.delete(before)
@@ -99,7 +103,7 @@ def read_change(session: Session, claim: Claim) -> ChangeView:
     row = session.get(AddressChange, claim.change_id)
     who = session.get(Subscriber, claim.subscriber_id)
     if row is None or who is None or row.subscriber_id != who.id:
-        raise Unknown("this change of address is done already, was replaced, or ran out")
+        raise Unknown(msgid("this change of address is done already, was replaced, or ran out"))
     return _view(row, who)
 
 
@@ -120,11 +124,15 @@ def agree_to_change(session: Session, claim: Claim, *, secret: bytes, now: datet
     if not view.done:
         return view
     if is_suppressed(session, row.address, secret):
-        raise BadInput("the new address must not be mailed: mail to it came back, or was refused")
+        raise BadInput(
+            msgid("the new address must not be mailed: mail to it came back, or was refused")
+        )
     other = _other(session, row.address_key)
     if other is not None:
         if other.state in ("active", "paused"):
-            raise BadInput("the new address is subscribed by itself; unsubscribe that one first")
+            raise BadInput(
+                msgid("the new address is subscribed by itself; unsubscribe that one first")
+            )
         session.delete(other)
         session.flush()
     who.address, who.address_key = row.address, row.address_key
@@ -169,7 +177,7 @@ def _other(session: Session, key: str) -> Subscriber | None:
 def _held(session: Session, subscriber_id: int) -> Subscriber:
     row = session.get(Subscriber, subscriber_id, with_for_update=True)
     if row is None:
-        raise Unknown("this subscription no longer exists")
+        raise Unknown(msgid("this subscription no longer exists"))
     return row
 
 

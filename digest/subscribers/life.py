@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from digest.delivery.suppression import address_key, is_suppressed
 from digest.editions import next_due
 from digest.errors import BadInput, Unknown
+from digest.languages import Message, msgid
 from digest.links import Claim
 from digest.profiles.interests import MOST, set_interest
 from digest.settings import Frequency, SubscriberDefaults
@@ -44,7 +45,14 @@ Instead = Literal["pause", "weekly"]
 Asked = Literal["asked", "asked already", "subscribed already", "suppressed"]
 AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended"]
 
-CONSENT = "Send me Digest by e-mail. Every mail has a link that stops it."
+CONSENT = msgid("Send me Digest by e-mail. Every mail has a link that stops it.")
+_STATES: Mapping[SubscriberState, str] = {
+    "pending": msgid("pending"),
+    "active": msgid("active"),
+    "paused": msgid("paused"),
+    "left": msgid("left"),
+    "suspended": msgid("suspended"),
+}
 
 _A_DAY = timedelta(days=1)
 _PAUSE_INSTEAD = timedelta(days=28)
@@ -158,7 +166,9 @@ def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
     """
     row = _row(session, claim.subscriber_id)
     if row.state == "left":
-        raise BadInput("this address was unsubscribed after that mail; please subscribe again")
+        raise BadInput(
+            msgid("this address was unsubscribed after that mail; please subscribe again")
+        )
     if row.state == "pending":
         _take_on(session, row, now)
         _activate(row, now)
@@ -192,7 +202,7 @@ def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime)
     """
     row = _row(session, claim.subscriber_id)
     if row.state not in ("active", "paused"):
-        raise BadInput(f"{row.address} is {row.state}: there is no mail to get less of")
+        raise _is_not(row, msgid("%(address)s is %(state)s: there is no mail to get less of"))
     if instead == "weekly":
         return change(session, row.id, {"frequency": "weekly"}, now=now)
     until = now.astimezone(ZoneInfo(row.timezone)).date() + _PAUSE_INSTEAD
@@ -223,10 +233,12 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
     """Hold the mail back, queued mail included, until their local date `until` or for good."""
     row = _find(session, who)
     if row.state not in ("active", "paused"):
-        raise BadInput(f"{row.address} is {row.state}: only an active subscriber can be paused")
+        raise _is_not(
+            row, msgid("%(address)s is %(state)s: only an active subscriber can be paused")
+        )
     zone = ZoneInfo(row.timezone)
     if until is not None and until <= now.astimezone(zone).date():
-        raise BadInput(f"until: must be a day to come, not {until}")
+        raise BadInput(msgid("must be a day to come, not %(given)s", given=until), field="until")
     row.state, row.paused_until, row.next_due_at = "paused", until, None
     if until is not None:
         eve = datetime.combine(until, time.min, zone) - timedelta(microseconds=1)
@@ -246,15 +258,20 @@ def resume(session: Session, who: str | int, *, secret: bytes, now: datetime) ->
     row = _find(session, who)
     if is_suppressed(session, row.address, secret):
         raise BadInput(
-            f"{row.address} is on the suppression list; the operator takes it off: "
-            "digest suppressions remove"
+            msgid(
+                "%(address)s is on the suppression list; the operator takes it off: "
+                "digest suppressions remove",
+                address=row.address,
+            )
         )
     if row.state in ("paused", "suspended"):
         row.state, row.paused_until, row.next_due_at = "active", None, _next_due(row, now)
         row.bounce_points = 0
         _sign(row, now)
     elif row.state != "active":
-        raise BadInput(f"{row.address} is {row.state}: only they themselves can subscribe again")
+        raise _is_not(
+            row, msgid("%(address)s is %(state)s: only they themselves can subscribe again")
+        )
     return _view(row)
 
 
@@ -334,7 +351,7 @@ def read_subscriber(session: Session, subscriber_id: int) -> SubscriberView:
     """The subscriber of a claim. Raises Unknown."""
     row = session.get(Subscriber, subscriber_id)
     if row is None:
-        raise Unknown("this subscription no longer exists")
+        raise Unknown(msgid("this subscription no longer exists"))
     return _view(row)
 
 
@@ -343,7 +360,8 @@ def list_subscribers(
 ) -> list[SubscriberView]:
     """Subscribers by address. Raises BadInput for a `state` that there is not."""
     if state is not None and state not in get_args(SubscriberState):
-        raise BadInput(f"state: one of {', '.join(get_args(SubscriberState))}, not {state!r}")
+        states = ", ".join(get_args(SubscriberState))
+        raise BadInput(f"one of {states}, not {state!r}", field="state")
     query = select(Subscriber).order_by(Subscriber.address_key).limit(limit)
     if state is not None:
         query = query.where(Subscriber.state == state)
@@ -356,11 +374,15 @@ def _view(row: Subscriber) -> SubscriberView:
     )
 
 
+def _is_not(row: Subscriber, message: str) -> BadInput:
+    return BadInput(msgid(message, address=row.address, state=Message(_STATES[row.state])))
+
+
 def _row(session: Session, subscriber_id: int) -> Subscriber:
     """The row, held against others who would change it."""
     row = session.get(Subscriber, subscriber_id, with_for_update=True)
     if row is None:
-        raise Unknown("this subscription no longer exists")
+        raise Unknown(msgid("this subscription no longer exists"))
     return row
 
 

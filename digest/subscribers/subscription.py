@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from digest.errors import BadInput
-from digest.languages import checked_language, languages
+from digest.languages import checked_language, languages, msgid
 from digest.papers.clean import one_line, plain
 from digest.profiles.interests import MOST
 from digest.settings import Address, Frequency, Hour, SubscriberDefaults, TimeZone
@@ -20,12 +21,14 @@ _LONGEST_NAME = 60
 
 # What pydantic says is for programmers; an address and a zone speak for themselves.
 _ALLOWED = {
-    "hour": "an hour from 0 to 23",
-    "frequency": "daily, weekdays or weekly",
-    "length": "a number of papers from 1 to 30",
-    "mix": "a number from 0 (only what is trending) to 1 (only what is yours)",
-    "min_probability": "a probability from 0 to 1, or none",
-    "language": f"one of {', '.join(languages())}, or none",
+    "hour": msgid("must be an hour from 0 to 23, not %(given)s"),
+    "frequency": msgid("must be daily, weekdays or weekly, not %(given)s"),
+    "length": msgid("must be a number of papers from 1 to 30, not %(given)s"),
+    "mix": msgid(
+        "must be a number from 0 (only what is trending) to 1 (only what is yours), not %(given)s"
+    ),
+    "min_probability": msgid("must be a probability from 0 to 1, or none, not %(given)s"),
+    "language": msgid("must be one of %(codes)s, or none, not %(given)s"),
 }
 
 
@@ -33,7 +36,11 @@ def _interest(text: str) -> str:
     lines = [line for line in plain(text).split("\n") if one_line(name_of(line))]
     if len(lines) > MOST or any(len(line) > _LONGEST_INTEREST for line in lines):
         raise ValueError(
-            f"one interest a line, at most {MOST} lines of {_LONGEST_INTEREST} letters"
+            msgid(
+                "one interest a line, at most %(most)s lines of %(longest)s letters",
+                most=MOST,
+                longest=_LONGEST_INTEREST,
+            )
         )
     return "\n".join(lines)
 
@@ -78,7 +85,7 @@ def parse_subscription(values: Mapping[str, object], defaults: SubscriberDefault
         return _SUBSCRIPTION.validate_python(_filled(values, defaults))
     except ValidationError as error:
         field, said = next(iter(_faults(error).items()))
-        raise BadInput(f"{field}: {said}") from None
+        raise BadInput(said, field=field) from None
 
 
 def faults_in(values: Mapping[str, object], defaults: SubscriberDefaults) -> dict[str, str]:
@@ -96,6 +103,12 @@ def name_of(interest: str) -> str:
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1].rstrip() + "…"
 
 
+def said_by(fault: ErrorDetails) -> str:
+    """The words of a fault that pydantic found, those of our own validators as they were raised."""
+    error = fault.get("ctx", {}).get("error")
+    return error.args[0] if isinstance(error, ValueError) else fault["msg"]
+
+
 def _filled(values: Mapping[str, object], defaults: SubscriberDefaults) -> dict[str, object]:
     given = {name: values[name] for name in FIELDS if name in values}
     stripped = {name: v.strip() if isinstance(v, str) else v for name, v in given.items()}
@@ -106,8 +119,10 @@ def _faults(error: ValidationError) -> dict[str, str]:
     faults: dict[str, str] = {}
     for fault in error.errors():
         field = str(fault["loc"][0])
-        said = fault["msg"].removeprefix("Value error, ")
         if field in _ALLOWED:
-            said = f"must be {_ALLOWED[field]}, not {fault['input']!r}"
+            codes = ", ".join(languages())
+            said = msgid(_ALLOWED[field], given=repr(fault["input"]), codes=codes)
+        else:
+            said = said_by(fault)
         faults.setdefault(field, said)
     return faults

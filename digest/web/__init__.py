@@ -35,6 +35,7 @@ from digest.web.reading import ReadingDoors
 from digest.web.search import Finder, SearchDoors
 from digest.web.status import StatusDoors
 from digest.web.subscription import SubscriptionDoors
+from digest.web.tongues import Tongues
 
 __all__ = ["create_web"]
 
@@ -59,7 +60,7 @@ def create_web(app: App, *, now: Callable[[], datetime] = _utc_now) -> Starlette
 
     A proxy may pass the path of `base_url` on or strip it: the doors are found under both.
     """
-    pages = Pages(app.links.base_path, app.settings.mail.postal_address)
+    pages = Pages(app.links.base_path, app.settings.mail.postal_address, Tongues(app))
     metrics = MetricsDoors(app, now)
     finder = Finder(typed := Remembered(app.encoder))
     routes = [
@@ -85,9 +86,9 @@ def create_web(app: App, *, now: Callable[[], datetime] = _utc_now) -> Starlette
                     for base in {"", prefix}
                     for path, longest in _LONGER.items()
                 },
-                refusal=problems.too_long(),
+                refusal=problems.too_long,
                 seconds=SECONDS,
-                too_slow=problems.too_slow(),
+                too_slow=problems.too_slow,
             ),
         ],
         exception_handlers={

@@ -1,6 +1,6 @@
 """The doors to feeds: a subscriber's editions, and what is trending, as Atom and as JSON Feed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -16,11 +16,11 @@ from starlette.responses import Response
 
 from digest.editions import recent_editions
 from digest.engine.app import App
-from digest.languages import ENGLISH
+from digest.languages import Language
 from digest.links import Claim, Links
 from digest.mail.content import MailPaper
 from digest.mail.edition import EditionLinks, edition_mail
-from digest.papers.catalog import trending_papers
+from digest.papers.catalog import PaperView, trending_papers
 from digest.subscribers import read_subscriber
 from digest.text import one_line
 from digest.web.answers import PRIVATE, PUBLIC, SHUT, Pages
@@ -86,7 +86,8 @@ class FeedDoors:
         """Read what `app` has stored."""
         self.app, self.pages, self.now = app, pages, now
         self._lock = Lock()
-        self._kept: tuple[datetime, list[PaperLine]] | None = None
+        # When it was read, and what it is called in the languages that were asked for.
+        self._kept: tuple[datetime, list[PaperView], dict[Language, list[PaperLine]]] | None = None
 
     def personal(self, request: Request) -> Response:
         """The papers of a subscriber's editions, whoever holds their link."""
@@ -99,27 +100,30 @@ class FeedDoors:
             editions = (
                 recent_editions(session, who.id, limit=EDITIONS) if who.state != "pending" else []
             )
-        base = self.app.links.base_url
+        base, spoken = self.app.links.base_url, self.pages.tongues.of(request)
         nowhere = EditionLinks(f"{base}/", f"{base}/", None, {})
         entries = [
             _entry(base, f"{edition.local_date}/{item.paper_id}", paper, edition.built_at)
             for edition in editions
             for item, paper in zip(
-                edition.items, edition_mail(edition, nowhere, "").papers, strict=True
+                edition.items, edition_mail(edition, nowhere, "", spoken).papers, strict=True
             )
         ]
         url = feed_url(self.app.links, who.id, kind)
-        return _answer(
-            request,
-            Feed("Digest: your papers", url, f"{base}/", tuple(entries)),
-            kind,
-            public=False,
-        )
+        title = spoken.gettext("Digest: your papers")
+        feed = Feed(title, url, f"{base}/", tuple(entries))
+        return _answer(request, feed, kind, self.pages.told(request), public=False)
 
-    def trending(self, _request: Request) -> Response:
+    def trending(self, request: Request) -> Response:
         """What is trending, for everybody."""
-        day = ENGLISH.long_date(self.now().date())
-        return self.pages.show("trending.html", public=True, papers=self._trending(), day=day)
+        spoken = self.pages.tongues.of(request)
+        return self.pages.show(
+            request,
+            "trending.html",
+            public=True,
+            papers=self._trending(spoken),
+            day=spoken.long_date(self.now().date()),
+        )
 
     def trending_atom(self, request: Request) -> Response:
         """The same as Atom."""
@@ -129,25 +133,29 @@ class FeedDoors:
         """The same as JSON Feed."""
         return self._trending_feed(request, "json")
 
-    def _trending(self) -> list[PaperLine]:
+    def _trending(self, spoken: Language) -> list[PaperLine]:
         if not self.app.settings.web.public:
             raise HTTPException(404)
         now = self.now()
         with self._lock:
             if self._kept is None or not now - KEPT_FOR < self._kept[0] <= now:
                 with self.app.sessions.reading() as session:
-                    self._kept = now, lines_of(trending_papers(session, now, limit=TRENDING))
-            return self._kept[1]
+                    self._kept = now, trending_papers(session, now, limit=TRENDING), {}
+            _, views, lines = self._kept
+            if spoken not in lines:
+                lines[spoken] = lines_of(views, spoken)
+            return lines[spoken]
 
     def _trending_feed(self, request: Request, kind: Format) -> Response:
-        base = self.app.links.base_url
+        base, spoken = self.app.links.base_url, self.pages.tongues.of(request)
         entries = [
             _entry(base, f"trending/{line.paper_id}", line.shown, line.seen_at)
-            for line in self._trending()
+            for line in self._trending(spoken)
         ]
         url = f"{base}/trending.{kind}"
-        feed = Feed("Digest: trending papers", url, f"{base}/trending", tuple(entries))
-        return _answer(request, feed, kind, public=True)
+        title = spoken.gettext("Digest: trending papers")
+        feed = Feed(title, url, f"{base}/trending", tuple(entries))
+        return _answer(request, feed, kind, self.pages.told(request), public=True)
 
 
 def atom(feed: Feed) -> bytes:
@@ -211,12 +219,15 @@ def _entry(base: str, name: str, paper: MailPaper, at: datetime) -> Entry:
     )
 
 
-def _answer(request: Request, feed: Feed, kind: str, *, public: bool) -> Response:
+def _answer(
+    request: Request, feed: Feed, kind: str, told: Mapping[str, str], *, public: bool
+) -> Response:
     """The feed, or 304 where the reader has it (RFC 9110, 13.1)."""
     body = atom(feed) if kind == "atom" else json_feed(feed)
     headers = {
         **SHUT,
         **(PUBLIC if public else {**PRIVATE, "Cache-Control": "private, no-cache"}),
+        **told,
         "ETag": f'"{sha256(body).hexdigest()[:32]}"',
         "Last-Modified": format_datetime(feed.updated_at, usegmt=True),
     }

@@ -16,6 +16,7 @@ from digest.delivery.letters import CONFIRM_WITHIN
 from digest.editions import Taste, sample, stored_among, varied_papers
 from digest.engine.app import App
 from digest.errors import BadEncoder, Refused
+from digest.languages import Language, msgid
 from digest.mail.content import EditionMail
 from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import PaperView, read_papers
@@ -26,7 +27,7 @@ from digest.subscribers.proof import is_proof, new_challenge
 from digest.subscribers.throttle import network_of
 from digest.text import one_line, shorten
 from digest.web.answers import Pages, as_json
-from digest.web.choices import FREQUENCIES, HOURS, mixes_with, zones
+from digest.web.choices import FREQUENCIES, HOURS, in_words, mixes_with, zones
 from digest.web.pace import Pace, host_of
 from digest.web.search import Finder
 from digest.web.uploads import Sent, sent_in
@@ -82,9 +83,9 @@ class JoiningDoors:
         self._varied: tuple[datetime, list[int]] | None = None
         self._untold: tuple[tuple[object, ...], EditionMail] | None = None
 
-    def home(self, _request: Request) -> Response:
+    def home(self, request: Request) -> Response:
         """The form, filled with the defaults."""
-        return self._page(Sent({}), {})
+        return self._page(request, Sent({}), {})
 
     def challenge(self, _request: Request) -> Response:
         """What the page's script works on while the form is filled in."""
@@ -99,24 +100,30 @@ class JoiningDoors:
         given = sent.last()
         if not self._pace.allows(request, now):
             kept = Brought(_carried(sent))
-            return self._page(sent, {}, kept, status=429, shows_sample=False, refusal="too fast")
+            return self._page(
+                request, sent, {}, kept, status=429, shows_sample=False, refusal="too fast"
+            )
         brought = self._brought(sent, now)
         if given.get("do") in ("search", "sample"):
-            return self._page(sent, {}, brought)
+            return self._page(request, sent, {}, brought)
         defaults = self.app.settings.defaults
-        faults = subscribers.faults_in(given, defaults)
+        # Their mails are in the language of the page that they asked for them on.
+        asked = {**given, "language": self.pages.tongues.kept(request)}
+        faults = subscribers.faults_in(asked, defaults)
         if brought.fault:
             faults = {**faults, "library": brought.fault}
         if faults:
-            return self._page(sent, faults, brought, status=422)
-        subscription = subscribers.parse_subscription(given, defaults)
+            return self._page(request, sent, faults, brought, status=422)
+        subscription = subscribers.parse_subscription(asked, defaults)
         if not given.get(HONEYPOT):
             form = subscribers.SignupForm(subscription, tuple(_picks(sent)), brought.file)
             taken = self._sign_up(request, form, given.get("altcha", ""), now)
             if taken != "taken":
-                return self._page(sent, {}, brought, status=429, shows_sample=False, refusal=taken)
+                return self._page(
+                    request, sent, {}, brought, status=429, shows_sample=False, refusal=taken
+                )
         return self.pages.show(
-            "check_mail.html", address=subscription.address, days_valid=CONFIRM_WITHIN.days
+            request, "check_mail.html", address=subscription.address, days_valid=CONFIRM_WITHIN.days
         )
 
     def _sign_up(
@@ -137,6 +144,7 @@ class JoiningDoors:
 
     def _page(
         self,
+        request: Request,
         sent: Sent,
         faults: Mapping[str, str],
         brought: Brought | None = None,
@@ -145,11 +153,12 @@ class JoiningDoors:
         shows_sample: bool = True,
         refusal: str = "",
     ) -> Response:
-        given, now = sent.last(), self.now()
+        given, now, spoken = sent.last(), self.now(), self.pages.tongues.of(request)
         brought = brought or Brought()
         defaults = {name: str(v) for name, v in self.app.settings.defaults.model_dump().items()}
         values = {"address": "", "interest": "", "q": "", **defaults, **given}
         return self.pages.show(
+            request,
             "subscribe.html",
             status,
             public=not given,
@@ -158,16 +167,16 @@ class JoiningDoors:
             faults=faults,
             refusal=refusal,
             hours=HOURS,
-            frequencies=FREQUENCIES,
-            mixes=mixes_with(defaults["mix"]),
+            frequencies=in_words(FREQUENCIES, spoken),
+            mixes=mixes_with(defaults["mix"], spoken),
             zones=zones(),
-            consent=subscribers.CONSENT,
+            consent=spoken.gettext(subscribers.CONSENT),
             honeypot=HONEYPOT,
             papers=self._papers(sent, values["q"], now),
             searched=one_line(values["q"]) if given.get("do") == "search" else "",
             brought=brought,
             faults_shown=_FAULTS_SHOWN,
-            sample=self._sample(sent, values, brought, now) if shows_sample else None,
+            sample=self._sample(sent, values, brought, now, spoken) if shows_sample else None,
             shown=SHOWN,
             public_pages=self.app.settings.web.public,
             proof_of_work=self.app.settings.web.proof_of_work,
@@ -201,12 +210,14 @@ class JoiningDoors:
         if not file:
             return Brought()
         if len(file) > subscribers.LARGEST_LIBRARY:
-            most = f"{subscribers.LARGEST_LIBRARY // 10**6} MB"
-            return Brought(fault=f"a file of at most {most}; export a part of the library")
+            most = subscribers.LARGEST_LIBRARY // 10**6
+            return Brought(
+                fault=msgid("a file of at most %(n)s MB; export a part of the library", n=most)
+            )
         try:
             library = _read(file, now.date())
         except Refused as error:
-            return Brought(fault=str(error))
+            return Brought(fault=error.message)
         with self.app.sessions.reading() as session:
             known = stored_among(session, library.papers, library.keys)
         return Brought(_packed(file), file, library, known=tuple(known))
@@ -214,7 +225,12 @@ class JoiningDoors:
     # --- the sample -----------------------------------------------------------------------------
 
     def _sample(
-        self, sent: Sent, values: Mapping[str, str], brought: Brought, now: datetime
+        self,
+        sent: Sent,
+        values: Mapping[str, str],
+        brought: Brought,
+        now: datetime,
+        spoken: Language,
     ) -> EditionMail:
         lines = [line for text in values["interest"].split("\n") if (line := one_line(text))]
         library = brought.library.interests.values() if brought.library else ()
@@ -224,7 +240,7 @@ class JoiningDoors:
         length = int(_between(values["length"], 1, 30, defaults.length))
         mix = _between(values["mix"], 0, 1, defaults.mix)
         # What everybody sees who has just come is made once a minute.
-        key = (now.replace(second=0, microsecond=0), length, mix)
+        key = (now.replace(second=0, microsecond=0), length, mix, spoken)
         if not texts and not likes and self._untold and self._untold[0] == key:
             return self._untold[1]
         taste = Taste(self._vectors(texts), likes)
@@ -238,7 +254,7 @@ class JoiningDoors:
                 now=now,
             )
         home = f"{self.app.links.base_url}/"
-        shown = edition_mail(made, EditionLinks(home, home, None, {}), postal_address="")
+        shown = edition_mail(made, EditionLinks(home, home, None, {}), "", spoken)
         if not texts and not likes:
             self._untold = key, shown
         return shown

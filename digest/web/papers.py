@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from digest.editions import Edition, EditionItem
+from digest.languages import Language
 from digest.mail.content import MailPaper
 from digest.mail.edition import EditionLinks, edition_mail
 from digest.papers.catalog import PaperView
@@ -25,10 +26,11 @@ class PaperLine:
     upvotes: int | None
 
 
-def lines_of(views: Sequence[PaperView]) -> list[PaperLine]:
+def lines_of(views: Sequence[PaperView], spoken: Language) -> list[PaperLine]:
     """Papers as they are shown, in their order."""
     items = tuple(_item(n, view) for n, view in enumerate(views, 1))
-    shown = edition_mail(Edition(0, 0, _EPOCH.date(), _EPOCH, 0, "", items), _NOWHERE, "").papers
+    made = Edition(0, 0, _EPOCH.date(), _EPOCH, 0, "", items)
+    shown = edition_mail(made, _NOWHERE, "", spoken).papers
     return [
         PaperLine(view.id, paper, view.first_seen_at, view.upvotes)
         for view, paper in zip(views, shown, strict=True)

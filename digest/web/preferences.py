@@ -19,7 +19,7 @@ from digest.editions import edition_of
 from digest.engine.app import App
 from digest.engine.erase import erase_for_good
 from digest.errors import BadInput, Unknown
-from digest.languages import ENGLISH
+from digest.languages import msgid, own_names
 from digest.links import Claim, Purpose
 from digest.profiles.interests import (
     InterestEdit,
@@ -34,17 +34,17 @@ from digest.store.tables import MuteKind
 from digest.subscribers import SubscriberView
 from digest.votes import forget_votes, undo_vote, vote
 from digest.web.answers import PRIVATE, SHUT, Pages, go_to
-from digest.web.choices import FREQUENCIES, HOURS, mixes_with, zones
+from digest.web.choices import FREQUENCIES, HOURS, in_words, mixes_with, zones
 from digest.web.forms import fields_of, lists_of
 
 Given = Mapping[str, Sequence[str]]
 Faults = dict[str, str]
 
-_SETTINGS = ("timezone", "hour", "frequency", "length", "mix", "min_probability")
+_SETTINGS = ("timezone", "hour", "frequency", "length", "mix", "min_probability", "language")
 _MUTE_KINDS: Mapping[MuteKind, str] = {
-    "word": "a word or phrase",
-    "author": "an author",
-    "category": "a category",
+    "word": msgid("a word or phrase"),
+    "author": msgid("an author"),
+    "category": msgid("a category"),
 }
 # Of what was learned, so much is shown: words, and papers that are not voted on; votes.
 _SHOWN, _LOOKED_AT, _VOTES_SHOWN = 8, 40, 100
@@ -60,7 +60,9 @@ class PreferencesDoors:
 
     def preferences(self, request: Request) -> Response:
         """The page; `?saved=` names the section that was just saved."""
-        return self._page(self._claim(request), saved=request.query_params.get("saved", ""))
+        return self._page(
+            request, self._claim(request), saved=request.query_params.get("saved", "")
+        )
 
     def change(self, request: Request) -> Response:
         """Take one section's form; with a fault, the same page with what was typed."""
@@ -69,6 +71,7 @@ class PreferencesDoors:
         take = {
             "frequency": self._settings,
             "pause": self._pause,
+            "language": self._settings,
             "interests": self._interests,
             "mutes": self._mutes,
             "address": self._address,
@@ -84,10 +87,9 @@ class PreferencesDoors:
                 view = subscribers.read_subscriber(session, claim.subscriber_id)
                 faults = take(session, view, given)
         except BadInput as error:
-            field, _, said = str(error).partition(": ")
-            faults = {field: said} if said and " " not in field else {section: str(error)}
+            faults = {error.field or section: error.message}
         if faults:
-            return self._page(claim, section=section, given=given, faults=faults)
+            return self._page(request, claim, section=section, given=given, faults=faults)
         anchor = {"reset": "learned", "stay": "frequency"}.get(section, section)
         return go_to(f"{self.app.links.path(claim)}?saved={anchor}#{anchor}")
 
@@ -108,22 +110,25 @@ class PreferencesDoors:
 
     def ask_to_erase(self, request: Request) -> Response:
         """The second step: what is deleted, with a box to tick."""
-        return self._erase_page(self._claim(request))
+        return self._erase_page(request, self._claim(request))
 
     def erase(self, request: Request) -> Response:
         """Delete everything, if the box is ticked."""
         claim = self._claim(request)
         if fields_of(request.state.body).get("sure") != "yes":
-            return self._erase_page(claim, fault="please tick this to delete everything")
+            fault = msgid("please tick this to delete everything")
+            return self._erase_page(request, claim, fault=fault)
+        # Nobody knows afterwards which it was.
+        self.pages.tongues.of(request)
         erase_for_good(self.app, claim.subscriber_id)
-        return self.pages.show("erased.html")
+        return self.pages.show(request, "erased.html")
 
     def ask_to_move(self, request: Request) -> Response:
         """The page with the button of a change of address."""
         claim = self._change_claim(request)
         with self.app.sessions.reading() as session:
             change = subscribers.read_change(session, claim)
-        return self._move_page(claim, change)
+        return self._move_page(request, claim, change)
 
     def move(self, request: Request) -> Response:
         """One of the two addresses agrees."""
@@ -132,14 +137,14 @@ class PreferencesDoors:
             change = subscribers.agree_to_change(
                 session, claim, secret=self.app.secret, now=self.now()
             )
-        return self._move_page(claim, change)
+        return self._move_page(request, claim, change)
 
     def fresh(self, request: Request) -> Response:
         """Mail a fresh link to whose old link this is; the answer is the same in every case."""
         claim = self.app.links.read_signed(request.path_params["token"])
         with self.app.sessions() as session:
             subscribers.send_fresh_link(session, claim, now=self.now())
-        return self.pages.show("fresh.html")
+        return self.pages.show(request, "fresh.html")
 
     def _claim(self, request: Request) -> Claim:
         return self.app.links.read(request.path_params["token"], "preferences", self.now())
@@ -155,6 +160,9 @@ class PreferencesDoors:
     def _settings(self, session: Session, view: SubscriberView, given: Given) -> Faults:
         asked = {name: given[name][-1] for name in _SETTINGS if name in given}
         stored = {name: getattr(view, name) for name in _SETTINGS}
+        # Who has chosen none is shown the operator's; sent as it stands it is still no choice.
+        if asked.get("language") == (view.language or self.app.settings.mail.language):
+            del asked["language"]
         values = {**stored, **asked, "address": view.address}
         faults = subscribers.faults_in(values, self.app.settings.defaults)
         if not faults:
@@ -164,7 +172,7 @@ class PreferencesDoors:
     def _pause(self, session: Session, view: SubscriberView, given: Given) -> Faults:
         wanted, until = _last(given, "pause"), _last(given, "until")
         if wanted not in ("no", "until", "open"):
-            return {"pause": "must be one of the three"}
+            return {"pause": msgid("must be one of the three")}
         # Sent as it stands it must change nothing, not even take back what is queued.
         stands = "no" if view.state != "paused" else "until" if view.paused_until else "open"
         if wanted == stands and (wanted != "until" or until == str(view.paused_until)):
@@ -175,7 +183,8 @@ class PreferencesDoors:
         try:
             day = date.fromisoformat(until) if wanted == "until" else None
         except ValueError:
-            return {"until": f"must be a day like 2026-11-20, not {until!r}"}
+            said = msgid("must be a day like 2026-11-20, not %(given)s", given=repr(until))
+            return {"until": said}
         subscribers.pause(session, view.id, day, now=self.now())
         return {}
 
@@ -206,11 +215,11 @@ class PreferencesDoors:
         if text:
             wanted = next((one for one in _MUTE_KINDS if one == kind), None)
             if wanted is None:
-                raise BadInput("kind: must be one of these")
+                raise BadInput(msgid("must be one of these"), field="kind")
             try:
                 mute(session, view.id, wanted, text, self.now())
             except BadInput as error:
-                raise BadInput(f"text: {error}") from None
+                raise BadInput(error.message, field="text") from None
         return {}
 
     def _address(self, session: Session, view: SubscriberView, given: Given) -> Faults:
@@ -238,7 +247,7 @@ class PreferencesDoors:
 
     def _reset(self, session: Session, view: SubscriberView, given: Given) -> Faults:
         if _last(given, "sure") != "yes":
-            return {"reset": "please tick this to forget every vote"}
+            return {"reset": msgid("please tick this to forget every vote")}
         forget_votes(session, view.id)
         return {}
 
@@ -252,6 +261,7 @@ class PreferencesDoors:
 
     def _page(
         self,
+        request: Request,
         claim: Claim,
         *,
         section: str = "",
@@ -259,7 +269,7 @@ class PreferencesDoors:
         faults: Mapping[str, str] | None = None,
         saved: str = "",
     ) -> Response:
-        links = self.app.links
+        links, spoken = self.app.links, self.pages.tongues.of(request)
         with self.app.sessions.reading() as session:
             view = subscribers.read_subscriber(session, claim.subscriber_id)
             known = self._known(session, view)
@@ -274,9 +284,11 @@ class PreferencesDoors:
         read = newest and Claim("edition", view.id, claim.expires_at, newest)
         typed = {name: values[-1] for name, values in (given or {}).items() if values}
         stored = {name: str(getattr(view, name)) for name in _SETTINGS}
+        stored["language"] = spoken.code
         if view.min_probability is None:
             stored["min_probability"] = ""
         return self.pages.show(
+            request,
             "preferences.html",
             422 if faults else 200,
             view=view,
@@ -289,23 +301,25 @@ class PreferencesDoors:
             faults=faults or {},
             typed=typed,
             ticked={name: set(values) for name, values in (given or {}).items()},
-            values={**stored, **(typed if section == "frequency" else {})},
+            values={**stored, **(typed if section in ("frequency", "language") else {})},
             hours=HOURS,
-            frequencies=FREQUENCIES,
-            mixes=mixes_with(stored["mix"]),
+            frequencies=in_words(FREQUENCIES, spoken),
+            languages=own_names(),
+            mixes=mixes_with(stored["mix"], spoken),
             zones=zones(),
             known=known,
             votes_shown=_VOTES_SHOWN,
             muted=muted,
-            mute_kinds=_MUTE_KINDS,
+            mute_kinds=in_words(_MUTE_KINDS, spoken),
             change=change,
-            change_until=change and ENGLISH.long_date(change.expires_at.date()),
+            change_until=change and spoken.long_date(change.expires_at.date()),
         )
 
-    def _erase_page(self, claim: Claim, *, fault: str = "") -> Response:
+    def _erase_page(self, request: Request, claim: Claim, *, fault: str = "") -> Response:
         with self.app.sessions.reading() as session:
             view = subscribers.read_subscriber(session, claim.subscriber_id)
         return self.pages.show(
+            request,
             "erase.html",
             422 if fault else 200,
             view=view,
@@ -313,9 +327,12 @@ class PreferencesDoors:
             fault=fault,
         )
 
-    def _move_page(self, claim: Claim, change: subscribers.ChangeView) -> Response:
+    def _move_page(
+        self, request: Request, claim: Claim, change: subscribers.ChangeView
+    ) -> Response:
         said = change.old_said if claim.purpose == "change_from" else change.new_said
         return self.pages.show(
+            request,
             "move.html",
             change=change,
             said=said,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from digest.editions import Edition, EditionItem, read_edition, terms_in_words
 from digest.engine.app import App
 from digest.errors import BadInput, Unknown
+from digest.languages import Language, msgid
 from digest.links import Claim, Purpose
 from digest.mail.content import MailPaper
 from digest.mail.edition import EditionLinks, edition_mail
@@ -53,11 +54,11 @@ class ReadingDoors:
 
     def edition(self, request: Request) -> Response:
         """The edition, with the votes as they stand."""
-        return self._edition(self._claim(request, "edition"))
+        return self._edition(request, self._claim(request, "edition"))
 
     def ask_to_vote(self, request: Request) -> Response:
         """The edition with one vote chosen; a scanner that opens it votes on nothing."""
-        return self._edition(self._claim(request, "vote"))
+        return self._edition(request, self._claim(request, "vote"))
 
     def vote(self, request: Request) -> Response:
         """Record the vote of the link."""
@@ -114,9 +115,10 @@ class ReadingDoors:
                 for kind, text in wanted:
                     mute(session, claim.subscriber_id, kind, text, now)
         except BadInput as error:
-            return self._paper(request, claim, fault=str(error), typed=typed)
+            return self._paper(request, claim, fault=error.message, typed=typed)
         if not wanted:
-            return self._paper(request, claim, fault="tick somebody or something, or type a word")
+            nothing = msgid("tick somebody or something, or type a word")
+            return self._paper(request, claim, fault=nothing)
         return go_to(f"{self.app.links.path(claim)}/paper/{item.paper_id}?muted#mute")
 
     def _claim(self, request: Request, purpose: Purpose) -> Claim:
@@ -133,10 +135,11 @@ class ReadingDoors:
         for item in read_edition(session, claim.edition_id).items:
             if str(item.paper_id) == wanted:
                 return item
-        raise Unknown("this paper is not in that edition")
+        raise Unknown(msgid("this paper is not in that edition"))
 
-    def _edition(self, claim: Claim) -> Response:
+    def _edition(self, request: Request, claim: Claim) -> Response:
         links, encoder = self.app.links, self.app.encoder.identity
+        spoken = self.pages.tongues.of(request)
         with self.app.sessions.reading() as session:
             edition = read_edition(session, claim.edition_id)
             votes = votes_of(session, claim.subscriber_id)
@@ -150,10 +153,12 @@ class ReadingDoors:
         shown = edition_mail(
             edition,
             EditionLinks(links.url(claim), links.url(leave), preferences_url=None, votes={}),
-            postal_address="",
+            "",
+            spoken,
         )
-        ballots = self._ballots(claim, edition, shown.papers, votes)
+        ballots = self._ballots(claim, edition, shown.papers, votes, spoken)
         return self.pages.show(
+            request,
             "edition.html",
             edition=shown,
             ballots=ballots,
@@ -174,15 +179,21 @@ class ReadingDoors:
         edition: Edition,
         papers: tuple[MailPaper, ...],
         votes: list[VoteView],
+        spoken: Language,
     ) -> list[Ballot]:
         cast = {vote.paper_id: vote for vote in votes}
         return [
-            self._ballot(claim, item, paper, cast.get(item.paper_id))
+            self._ballot(claim, item, paper, cast.get(item.paper_id), spoken)
             for item, paper in zip(edition.items, papers, strict=True)
         ]
 
     def _ballot(
-        self, claim: Claim, item: EditionItem, paper: MailPaper, vote: VoteView | None
+        self,
+        claim: Claim,
+        item: EditionItem,
+        paper: MailPaper,
+        vote: VoteView | None,
+        spoken: Language,
     ) -> Ballot:
         links = self.app.links
         cast = replace(claim, purpose="vote", paper_id=item.paper_id)
@@ -193,7 +204,7 @@ class ReadingDoors:
             vote=vote.value if vote else None,
             held=vote is not None and vote.held,
             paths={value: links.path(replace(cast, value=value)) for value in _VALUES},
-            terms=tuple(map(one_line, terms_in_words(item))),
+            terms=tuple(map(one_line, terms_in_words(item, spoken))),
             more=f"{links.path(_whole(claim))}/paper/{item.paper_id}",
         )
 
@@ -201,6 +212,7 @@ class ReadingDoors:
         self, request: Request, claim: Claim, *, fault: str = "", typed: str = ""
     ) -> Response:
         links, encoder = self.app.links, self.app.encoder.identity
+        spoken = self.pages.tongues.of(request)
         with self.app.sessions.reading() as session:
             item = self._item(session, claim, request)
             edition = read_edition(session, claim.edition_id)
@@ -211,12 +223,13 @@ class ReadingDoors:
         shown = edition_mail(
             edition,
             EditionLinks(links.url(claim), links.url(claim), None, {}),
-            postal_address="",
+            "",
+            spoken,
         )
-        (ballot,) = self._ballots(
-            claim, replace(edition, items=(item,)), (shown.papers[item.position - 1],), votes
-        )
+        paper = shown.papers[item.position - 1]
+        (ballot,) = self._ballots(claim, replace(edition, items=(item,)), (paper,), votes, spoken)
         return self.pages.show(
+            request,
             "paper.html",
             422 if fault else 200,
             ballot=ballot,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from digest.engine.app import App
 from digest.errors import BadEncoder
+from digest.languages import msgid
 from digest.papers.catalog import PaperIndex, index_papers, read_papers
 from digest.papers.encoder import Remembered
 from digest.store import Sessions
@@ -87,14 +88,17 @@ class SearchDoors:
 
     def _answer(self, request: Request, action: str, *, public: bool) -> Response:
         words = " ".join(request.query_params.get("q", "").split())
-        fault = f"at most {LONGEST_QUERY} letters" if len(words) > LONGEST_QUERY else ""
+        too_long = msgid("at most %(most)s letters, please.", most=LONGEST_QUERY)
+        fault = too_long if len(words) > LONGEST_QUERY else ""
         lines: list[PaperLine] = []
+        spoken = self.pages.tongues.of(request)
         if words and not fault:
             self._pace.require(request, self.now())
             found = self._finder.find(self.app.sessions, words, limit=MOST_FOUND)
             with self.app.sessions.reading() as session:
-                lines = lines_of(read_papers(session, [id_ for _, id_ in found]))
+                lines = lines_of(read_papers(session, [id_ for _, id_ in found]), spoken)
         return self.pages.show(
+            request,
             "search.html",
             422 if fault else 200,
             public=public,

@@ -17,6 +17,7 @@ from digest.charts import Values, chart
 from digest.engine.app import App
 from digest.engine.status import read_status
 from digest.evaluation.learning import Week, read_weeks
+from digest.languages import ENGLISH
 from digest.web.answers import PRIVATE, SHUT, Pages
 
 WEEKS = 12
@@ -46,7 +47,9 @@ class StatusDoors:
         with self.app.sessions.reading() as session:
             status = read_status(session, self.app.settings, now)
         return self.pages.show(
+            request,
             "status.html",
+            spoken=ENGLISH,
             seen=status,
             charts=_charts(self._weeks(now)),
         )

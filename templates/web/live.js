@@ -32,8 +32,8 @@ document.addEventListener("submit", async (event) => {
   // A vote that was chosen in the mail stands in a notice, which the edition's own page has not.
   document.querySelector(".notice[data-once]")?.remove();
   const article = form.dataset.live && document.getElementById(form.dataset.live);
-  const said = article?.querySelector(".noted span")?.textContent ?? "Taken back.";
-  document.getElementById("said").textContent = said;
+  const said = document.getElementById("said");
+  said.textContent = article?.querySelector(".noted span")?.textContent ?? said.dataset.undone;
   const focus = [...document.querySelectorAll("button[aria-label]")].find((one) => one.getAttribute("aria-label") === label);
   (focus ?? article?.querySelector("button") ?? document.querySelector("#votes button"))?.focus({ preventScroll: true });
 });

@@ -108,6 +108,14 @@ def client_of(app: App) -> TestClient:
     return TestClient(web, raise_server_exceptions=False, follow_redirects=False, client=here)
 
 
+def speaking(world: World, code: str) -> World:
+    """The same world of an operator who has set another language, even one that nobody speaks."""
+    settings = world.app.settings
+    mail = settings.mail.model_copy(update={"language": code})
+    app = replace(world.app, settings=settings.model_copy(update={"mail": mail}))
+    return replace(world, app=app, client=client_of(app))
+
+
 @pytest.fixture
 def world(sessions: Sessions) -> World:
     """Each kind of database in turn."""

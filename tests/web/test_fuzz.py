@@ -53,6 +53,7 @@ HEADERS = (
     ("if-modified-since", "Mon, 01 Jan 0001 00:00:00 +9959"),
     ("range", "bytes=-1-,5"),
     ("accept", "\xe9" * 200),
+    ("accept-language", "de;q=nan, *;q=inf, \xff-\xfe;q*=utf-8''%ff, ;;=,,-"),
     ("cookie", "a=b; " * 500),
     ("expect", "100-continue"),
     ("sec-fetch-site", "cross-site"),
