@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from digest.errors import BadInput, Unknown, UnreadablePage
 from digest.papers.clean import one_line, plain
+from digest.papers.filed import is_filed
 from digest.papers.identity import arxiv_id, doi
 from digest.papers.ingest import file_paper
 from digest.profiles.exchange import ProfileImport, import_profile
@@ -131,7 +132,8 @@ def like_author(session: Session, subscriber_id: int, name: str, *, now: datetim
     """
     if not any(map(str.isalpha, name)):
         raise BadInput("an author has a name")
-    papers = session.execute(select(Paper.id, Paper.authors).order_by(Paper.id)).all()
+    listed = select(Paper.id, Paper.authors).where(~is_filed())
+    papers = session.execute(listed.order_by(Paper.id)).all()
     places = by_authors([authors for _, authors in papers], [name])[name]
     if not places:
         raise Unknown(f"no paper stored here is by {name!r}")

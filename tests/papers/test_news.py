@@ -2,16 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
 from digest.papers.collect import ingest_bytes
-from digest.papers.ingest import file_paper
+from digest.papers.ingest import ingest_page
 from digest.papers.news import NewsView, news_of_paper, withdrawal
 from digest.sources.listing import Listing
 from digest.store import Sessions
 from digest.store.tables import Paper, PaperNews
+from tests.papers.test_ingest import Given
 from tests.sources.arxiv_pages import BEES, rss, rss_item
 from tests.sources.other_pages import post, posts
 
@@ -37,8 +39,7 @@ FACTS = ("version", "comment", "journal_ref", "journal_doi", "code_url", "type")
 def seen(sessions: Sessions, *listings: Listing) -> None:
     """List a paper so, a day after the other."""
     for n, one in enumerate(listings):
-        with sessions() as session:
-            file_paper(session, one, at=MONDAY + n * DAY)
+        ingest_page(sessions, "pages", Given([one]), uuid4().bytes, at=MONDAY + n * DAY)
 
 
 def test_a_replacement_that_arxiv_announces_is_a_new_version(sessions: Sessions) -> None:
