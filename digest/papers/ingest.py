@@ -28,7 +28,7 @@ from digest.papers.identity import (
 )
 from digest.papers.language import language_of
 from digest.papers.news import notice
-from digest.sources.listing import Listing, Reader
+from digest.sources.listing import Forgiving, Listing, Reader
 from digest.store import Sessions, insert, one_writer
 from digest.store.tables import ListingRow, Page, Paper, PaperKey, VoteRow
 
@@ -41,6 +41,7 @@ class IngestReport:
     """What came of one page. `known` says that these very bytes had been read before.
 
     `n_again` of its listings tell nothing new: the source had listed that paper, in that version.
+    `problem` is how much of it is broken, and the first of that.
     """
 
     source: str
@@ -50,6 +51,7 @@ class IngestReport:
     n_new_papers: int
     known: bool = False
     n_again: int = 0
+    problem: str = ""
 
 
 def ingest_page(
@@ -82,7 +84,11 @@ def ingest_page(
             return IngestReport(source, reader.name, page_date, n, 0, known=True, n_again=n)
         n_new = _store_listings(session, page_id, source, listings, at)
         n_again = _count_again(session, page_id)
-    return IngestReport(source, reader.name, page_date, len(listings), n_new, n_again=n_again)
+    broken = reader.broken(page) if isinstance(reader, Forgiving) else ()
+    problem = f"{len(broken):,} broken ({broken[0][:200]})" if broken else ""
+    return IngestReport(
+        source, reader.name, page_date, len(listings), n_new, n_again=n_again, problem=problem
+    )
 
 
 def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int, bool]:

@@ -23,9 +23,7 @@ from digest.profiles.exchange import ProfileImport, import_profile
 from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
 from digest.profiles.mutes import by_authors
 from digest.sources import MAX_PAGE_BYTES, READERS, find_reader
-from digest.sources.bibtex import BibTex
-from digest.sources.csv_file import CsvFile
-from digest.sources.listing import Listing
+from digest.sources.listing import Forgiving, Listing
 from digest.sources.text import decoded, start_of
 from digest.store import Sessions, insert
 from digest.store.tables import Paper, PaperKey, VoteRow
@@ -95,7 +93,7 @@ def import_file(
 def read_library(file: bytes, seen_on: date) -> Library:
     """Read papers or feeds, as far as it goes. Raises UnreadablePage, saying what it was taken for.
 
-    Broken entries of BibTeX, CSV, OPML and lists are told by their lines.
+    What of it is broken is told by where it stands.
     """
     if _OPML.search(start_of(file).lstrip()):
         folders, problems = read_opml(file)
@@ -105,9 +103,9 @@ def read_library(file: bytes, seen_on: date) -> Library:
         return Library(keys=tuple(names[0]), problems=tuple(names[1]))
     listings = reader.read(file, seen_on)
     newest = sorted(listings, key=_age)[-MOST_SEEDS:]
-    broken = reader.broken(file) if isinstance(reader, BibTex | CsvFile) else ()
-    problems = tuple(f"line {line}: {said}" for line, said in broken)
-    return Library(tuple(newest), left_out=len(listings) - len(newest), problems=problems)
+    broken = reader.broken(file) if isinstance(reader, Forgiving) else ()
+    n_left_out = len(listings) - len(newest)
+    return Library(tuple(newest), left_out=n_left_out, problems=tuple(broken))
 
 
 def like_listings(

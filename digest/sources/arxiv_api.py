@@ -11,6 +11,7 @@ from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
     Entry,
     announcement_day,
+    broken_of,
     categories_of,
     entries_of,
     id_of,
@@ -56,6 +57,10 @@ class ArxivApi:
             raise UnreadablePage(EXPECTED, f"none of the {total - start:,} results from {start} on")
         entries = entries_of(EXPECTED, found, _entry)
         return listings_of(entries, announcement_day(raw(root, "updated")))
+
+    def broken(self, page: bytes) -> list[str]:
+        """The results that `read` leaves out, and why."""
+        return broken_of(list(children(parse_xml(page, EXPECTED), "entry")), _entry)
 
     def next_url(self, page: bytes, url: str) -> str | None:
         """The address of the results that `url` asked for and the page did not hold yet."""

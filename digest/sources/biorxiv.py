@@ -54,6 +54,11 @@ class Biorxiv:
         page_date = max((post.day for post in posts if post.day), default=None)
         return [post.listing(n, page_date) for n, post in enumerate(once.values(), start=1)]
 
+    def broken(self, page: bytes) -> list[str]:
+        """The rows that `read` leaves out, and why."""
+        rows = enumerate(_answer(page)[1], start=1)
+        return [f"row {n}: no title or no DOI" for n, row in rows if _post(row) is None]
+
     def next_url(self, page: bytes, url: str) -> str | None:
         """Where the rows go on: the cursor moves by the rows that came, whatever their number."""
         match = _PATH.search(urlsplit(url).path)

@@ -92,6 +92,12 @@ def test_names_and_dates_may_be_objects_and_numbers() -> None:
     assert listing.facts == {"year": 2026}
 
 
+def test_empty_cells_behind_the_last_heading_say_nothing() -> None:
+    page = "title,doi\nBees,10.1000/x,\nRivers,10.1000/y,, \nKettles,10.1000/z,and more\n"
+    assert [listing.title for listing in read_csv(page)] == ["Bees", "Rivers"]
+    assert CsvFile().broken(page.encode()) == ["line 4: a row of too many fields"]
+
+
 def test_a_few_broken_lines_are_left_out_and_many_are_refused() -> None:
     good = {"title": "Bees", "doi": "10.1000/x"}
     assert len(read_json(good, good, good, {"doi": "10.1000/y"})) == 3
