@@ -5,6 +5,7 @@ its own, an author line or a journal's issue; it is told from the abstract by it
 """
 
 import codecs
+import html
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -45,8 +46,10 @@ _USUAL_ENCODING = re.compile(
 )
 _FIRST_TAG = re.compile(rb"<\w")
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>?#&]{1,300}", re.ASCII)
-_BEHIND_DOI = re.compile(r"/(?:full|abstract|abs|pdf|epdf|meta|summary|fulltext)$|[.,;)\]]+$")
+_DOI = re.compile(r"10\.\d{4,9}/[^\s\"?#&]{1,300}", re.ASCII)
+# Alone in its place, it may have any character.
+_DOI_ALONE = re.compile(r"(?:doi:\s*)?(10\.\d{4,9}/\S{1,300})", re.IGNORECASE | re.ASCII)
+_BEHIND_DOI = re.compile(r"/(?:full|abstract|abs|pdf|epdf|meta|summary|fulltext)$|[.,;)\]>]+$")
 _ARXIV = re.compile(
     r"(?:arxiv\.org/(?:abs|pdf|html)/|oai:arxiv\.org:|huggingface\.co/papers/|alphaxiv\.org/abs/"
     r"|arxiv/)(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?!\d)",
@@ -197,7 +200,9 @@ def _xml_entry(entry: Mapping[str, Any]) -> _Entry:
     links = [_text(one, "href") for one in _list(entry, "links")]
     bodies = [_text(entry, "summary"), *(_text(one, "value") for one in _list(entry, "content"))]
     authors = [name for one in _list(entry, "authors") if (name := _text(one, "name"))]
-    places = [*(_text(entry, name) for name in ("prism_doi", "dc_identifier")), id_, link, *links]
+    # What feedparser does not know it leaves as it stands in XML.
+    ids = (html.unescape(_text(entry, name)) for name in ("prism_doi", "dc_identifier"))
+    places = [*ids, id_, link, *links]
     return _Entry(
         title=_title(_text(entry, "title")),
         told=_best(bodies),
@@ -321,5 +326,9 @@ def _first(pattern: re.Pattern[str], places: Iterable[str]) -> str | None:
 
 
 def _doi(places: Iterable[str]) -> str | None:
-    found = (match[0] for place in places if (match := _DOI.search(place)))
-    return next((_BEHIND_DOI.sub("", doi) for doi in found), None)
+    for place in places:
+        if alone := _DOI_ALONE.fullmatch(place):
+            return alone[1].rstrip(".,;")
+        if match := _DOI.search(place):
+            return _BEHIND_DOI.sub("", match[0])
+    return None

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from digest.sources.listing import Listing
@@ -20,17 +20,23 @@ _NAMES = {
     "url": ("url", "link", "absurl", "paperurl", "entryurl", "pdfurl"),
     "date": (
         "date", "published", "publishedat", "publishedon", "publicationdate", "datepublished",
-        "pubdate", "coverdate", "submitted", "submitteddate", "created", "year",
+        "pubdate", "coverdate", "submitted", "submitteddate", "created",
     ),
+    "year": ("year", "publicationyear"),
+    "ids": ("externalids",),
     "categories": ("categories", "category", "subjects"),
 }  # fmt: skip
 _FIELDS = {name: field for field, names in _NAMES.items() for name in names}
 _ARXIV = re.compile(
     r"(?:arxiv(?:\.org/(?:abs|pdf|html)/|:|\.)|^)\s*"
-    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?:\.pdf)?$",
+    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?:\.pdf)?(?:\s*\[[\w.-]{2,20}\])?$",
     re.IGNORECASE | re.ASCII,
 )
-_DOI = re.compile(r"10\.\d{4,9}/[!-~]{1,300}", re.ASCII)
+_DOI = re.compile(r"(?a:10\.\d{4,9})/\S{1,300}+(?!\S)")
+_BEHIND_DOI = ".,;\u3001\u3002\uff0c\uff1b\u2026\u2019\u201d\xbb"
+# Days as people write them; which of 12/05/2020 is the month, nobody can tell.
+_FORMS = ("%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y", "%Y %B %d", "%Y %b %d", "%d.%m.%Y")
+_NO_WORD = re.compile(r"[,-]|(?<=\d)(?:st|nd|rd|th)\b|(?<=[A-Za-z])\.")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 
@@ -80,17 +86,19 @@ def field_of(name: str) -> str | None:
 def record_of(said: Mapping[str, Any]) -> Record:
     """The paper that these fields tell of; values are text, or lists of text or of objects.
 
-    Of several names of one field the first that says something counts. ValueError where there is
-    no title.
+    Of several names of one field the first that says something counts, those of `externalIds`, as
+    Semantic Scholar has them, before all. ValueError where there is no title.
     """
     fields: dict[str, Any] = {}
-    for name, value in said.items():
-        if value and (field := field_of(name)):
-            fields.setdefault(field, value)
+    ids = (value for name, value in said.items() if field_of(name) == "ids")
+    for told in (*(one for one in ids if isinstance(one, Mapping)), said):
+        for name, value in told.items():
+            if value and (field := field_of(name)):
+                fields.setdefault(field, value)
     if not (title := folded(of_html(_text(fields.get("title"))))):
         raise ValueError("no title")
     links = [_text(fields.get(name)) for name in ("url", "doi", "arxiv_id")]
-    dated = _text(fields.get("date"))
+    dated, year = _text(fields.get("date")), _text(fields.get("year"))
     return Record(
         title=title,
         abstract=of_html(_text(fields.get("abstract"))),
@@ -98,8 +106,8 @@ def record_of(said: Mapping[str, Any]) -> Record:
         doi=doi_in(_text(fields.get("doi")), links[0]),
         arxiv_id=arxiv_id_in(_text(fields.get("arxiv_id")), *links),
         url=next((link for link in links if re.fullmatch(r"https?://[!-~]{1,2000}", link)), None),
-        published_on=day_in(dated),
-        year=year_in(dated),
+        published_on=day_in(dated) or day_in(year),
+        year=year_in(dated) or year_in(year),
         categories=_texts(fields.get("categories"), between=r"[;|]|,\s|\s+"),
     )
 
@@ -112,7 +120,7 @@ def arxiv_id_in(*texts: str) -> str | None:
 
 def doi_in(*texts: str) -> str | None:
     """The first DOI in the texts."""
-    found = (match[0].rstrip(".,;") for text in texts if (match := _DOI.search(text)))
+    found = (match[0].rstrip(_BEHIND_DOI) for text in texts if (match := _DOI.search(text)))
     return next(found, None)
 
 
@@ -121,12 +129,23 @@ def day_in(text: str) -> date | None:
     text = folded(text).replace("/", "-")
     match = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text)
     if match is None:
-        return day(text)
+        return day(text) or _worded(text)
     try:
         on = date(*map(int, match.groups()))
     except ValueError:
         return None
     return on if on.year > 1800 else None
+
+
+def _worded(text: str) -> date | None:
+    words = " ".join(_NO_WORD.sub(" ", text).split())
+    for form in _FORMS:
+        try:
+            on = datetime.strptime(words, form).date()  # noqa: DTZ007 - a day, in no zone
+        except ValueError:
+            continue
+        return on if on.year > 1800 else None
+    return None
 
 
 def year_in(text: str) -> int | None:

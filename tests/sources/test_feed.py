@@ -150,6 +150,15 @@ def test_a_description_may_hold_authors_and_votes() -> None:
         ("<description>J, Volume 1, May. DOI: 10.1000/c</description>", None),
         ("<description>DOI: 10.1000/c.</description>", "10.1000/c"),
         ("<link>https://x.example/10.10/short</link>", None),
+        (
+            "<prism:doi>10.1175/(1998)011&lt;1912:F&gt;2.0.CO;2</prism:doi>",
+            "10.1175/(1998)011<1912:F>2.0.CO;2",
+        ),
+        (
+            "<link>https://doi.org/10.1175/(1998)011&lt;1912:F&gt;2.0.CO;2?af=R</link>",
+            "10.1175/(1998)011<1912:F>2.0.CO;2",
+        ),
+        ("<dc:identifier>doi:10.1000/a&amp;b#c?d(e)</dc:identifier>", "10.1000/a&b#c?d(e)"),
     ],
 )
 def test_a_doi_is_found_where_publishers_put_it(said: str, doi: str | None) -> None:
