@@ -101,6 +101,8 @@ def test_what_the_first_listing_says_is_no_news(sessions: Sessions) -> None:
         {"abstract": "The authors have withdrawn this manuscript because it was posted twice."},
         {"title": "WITHDRAWN: Bees That Count"},
         {"title": "RETRACTED ARTICLE: Bees That Count"},
+        {"title": "Retracted article: Bees That Count"},
+        {"title": "[Retracted] Bees That Count"},
         {"type": "withdrawn"},
     ],
 )
@@ -109,13 +111,31 @@ def test_a_withdrawal_is_noticed_as_it_is_worded(sessions: Sessions, said: dict[
     assert [one.kind for one in told(sessions)] == ["withdrawn"]
 
 
+def test_a_later_version_takes_a_withdrawal_back(sessions: Sessions) -> None:
+    comment = "This paper has been temporarily withdrawn while we fix a figure"
+    fixed = listing(version=3, comment="figure fixed")
+    seen(sessions, listing(version=1), listing(version=2, comment=comment), fixed)
+    assert [one.detail for one in told(sessions)] == ["version 2", "version 3"]
+
+
+@pytest.mark.parametrize("last", [{"version": 2}, {"version": 3, "comment": "Withdrawn"}, {}])
+def test_the_same_version_and_one_that_is_withdrawn_too_do_not(
+    sessions: Sessions, last: dict[str, Any]
+) -> None:
+    withdrawn = listing(version=2, comment="Withdrawn")
+    seen(sessions, listing(version=1), withdrawn, listing(**last))
+    assert "withdrawn" in {one.kind for one in told(sessions)}
+
+
 @pytest.mark.parametrize(
     "said",
     [
         {"comment": "Withdrawn from ICLR 2026, now at the bees' workshop"},
         {"comment": "12 pages; an earlier version was withdrawn"},
         {"abstract": "We study when money is withdrawn from accounts."},
+        {"comment": "withdrawn submission to NeurIPS 2025; now at ICML 2026"},
         {"title": "Withdrawn Children at Play"},
+        {"title": "Withdrawn: Loneliness at School"},
         {"comment": ""},
     ],
 )
