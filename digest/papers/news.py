@@ -35,7 +35,8 @@ _TITLED_WITHDRAWN = re.compile(
 def notice(session: Session, paper: Paper, listing: Listing, *, is_new: bool, at: datetime) -> None:
     """Keep what a listing says became of its paper since it was first seen. Safe to repeat.
 
-    A later version that is not withdrawn takes a withdrawal back. Called before the paper is completed by the listing; keeps its version and its journal.
+    A later version that is not withdrawn takes a withdrawal back. Called before the paper is
+    completed by the listing; keeps its version and its journal.
     """
     later = not is_new and at > paper.first_seen_at
     version, known = _version(listing), paper.version

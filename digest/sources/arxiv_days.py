@@ -24,7 +24,9 @@ EXPECTED = "arXiv papers, one JSON object a line"
 # A real line has some 3,000 characters; an author list of a thousand names makes it 50,000.
 MAX_LINE = 1_000_000
 
-_LINE = re.compile(rb'^(?=.*"id"\s*:)(?=.*"categories"\s*:)(?=.*"(?:summary|abstract)"\s*:)\s*\{')
+_LINE = re.compile(
+    rb'(?:\xef\xbb\xbf)?(?=.*"id"\s*:)(?=.*"categories"\s*:)(?=.*"(?:summary|abstract)"\s*:)\s*\{'
+)
 _PDF = re.compile(r"https?://[!-~]{1,2000}")
 
 

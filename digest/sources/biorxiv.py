@@ -11,7 +11,7 @@ from digest.errors import UnreadablePage
 from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import names_of_line
-from digest.sources.text import folded, of_html
+from digest.sources.text import folded, of_html, start_of
 
 EXPECTED = "an answer of the bioRxiv details API"
 
@@ -31,8 +31,8 @@ class Biorxiv:
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is JSON with messages and a collection."""
-        start = page.lstrip()[:1]
-        return start == b"{" and b'"messages"' in page and b'"collection"' in page
+        is_json = start_of(page).lstrip().startswith("{")
+        return is_json and b'"messages"' in page and b'"collection"' in page
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the preprints in order, each once, in its latest version.

@@ -99,7 +99,7 @@ class Feed:
 
         The page is of the day of its newest entry, or else of the channel's own date.
         """
-        is_json = page.lstrip().startswith((b"{", b"\xef\xbb\xbf{"))
+        is_json = start_of(page).lstrip().startswith("{")
         entries, stated = _json_entries(page) if is_json else _xml_entries(page)
         titled = [entry for entry in entries if any(map(str.isalnum, entry.title))]
         if entries and not titled:

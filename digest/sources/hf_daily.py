@@ -33,7 +33,7 @@ USUAL = "50"
 # A real entry has some 5,000 characters; reading Python text takes 250 times its size in memory.
 MAX_ENTRY = 300_000
 _AN_ENTRY = re.compile(r"""["']paper["']\s*:\s*\{""")
-_EMPTY = re.compile(r"\[\s*\]\s*")
+_EMPTY = re.compile(r"\[\s*\]\s*|\{\s*\"data\"\s*:\s*\[\s*\]\s*\}\s*")
 
 
 @dataclass(frozen=True, slots=True)

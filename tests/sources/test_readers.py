@@ -129,6 +129,14 @@ class TestReader:
         page = PAGES[reader.name]
         assert reader.read(page, SEEN_ON) == reader.read(page, SEEN_ON)
 
+    @pytest.mark.parametrize("front", [b"\n", b"\r\n \t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+    def test_a_mark_or_blank_lines_in_front_change_nothing(
+        self, reader: Reader, front: bytes
+    ) -> None:
+        page = front + PAGES[reader.name]
+        assert find_reader(page) is reader
+        assert reader.read(page, SEEN_ON) == reader.read(PAGES[reader.name], SEEN_ON)
+
     @settings(deadline=None)
     @given(page=anything)
     @example(page=b"")
