@@ -68,6 +68,11 @@ _ABOUT = re.compile(
     r"|categories|comments?|journal(?: ref)?|views?|date|tags?)\s*:.{0,300}$",
     re.IGNORECASE,
 )
+# Some go on with the abstract on the same line.
+_PLACE = re.compile(
+    r"(?:doi|link|url|pdf)\s*:\s*(?:https?://|(?:doi:\s*)?10\.)\S{1,300}\s+(?=\w(?:\S*\s+){7})",
+    re.IGNORECASE,
+)
 _ISSUE = re.compile(
     r"[^.]{3,150}, (?:Volume \d|Ahead of Print|EarlyView)[^.]{0,100}\.?$", re.IGNORECASE
 )
@@ -309,6 +314,9 @@ def _told(text: str) -> _Told:
     told = _Told()
     kept: list[str] = []
     for line in of_html(text).split("\n\n"):
+        if place := _PLACE.match(line):
+            told.asides.append(place[0])
+            line = line[place.end() :]
         if not kept and (match := _AUTHORS.fullmatch(line)):
             told.authors = told.authors or names_of_line(match[1])
         elif match := _UPVOTES.fullmatch(line):

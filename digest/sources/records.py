@@ -1,9 +1,10 @@
 """What files of named fields have in common, whatever they call them: CSV and JSON lines."""
 
 import re
+from calendar import month_name
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from digest.sources.listing import Listing
@@ -34,8 +35,7 @@ _ARXIV = re.compile(
 )
 _DOI = re.compile(r"(?a:10\.\d{4,9})/\S{1,300}+(?!\S)")
 _BEHIND_DOI = ".,;\u3001\u3002\uff0c\uff1b\u2026\u2019\u201d\xbb"
-# Days as people write them; which of 12/05/2020 is the month, nobody can tell.
-_FORMS = ("%d %B %Y", "%d %b %Y", "%B %d %Y", "%b %d %Y", "%Y %B %d", "%Y %b %d", "%d.%m.%Y")
+# What stands between the words of a day.
 _NO_WORD = re.compile(r"[,-]|(?<=\d)(?:st|nd|rd|th)\b|(?<=[A-Za-z])\.")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
@@ -129,23 +129,30 @@ def day_in(text: str) -> date | None:
     text = folded(text).replace("/", "-")
     match = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text)
     if match is None:
-        return day(text) or _worded(text)
-    try:
-        on = date(*map(int, match.groups()))
-    except ValueError:
-        return None
-    return on if on.year > 1800 else None
+        return (day(text) or _worded(text)) if text else None
+    return _day(*map(int, match.groups()))
 
 
 def _worded(text: str) -> date | None:
-    words = " ".join(_NO_WORD.sub(" ", text).split())
-    for form in _FORMS:
-        try:
-            on = datetime.strptime(words, form).date()  # noqa: DTZ007 - a day, in no zone
-        except ValueError:
-            continue
-        return on if on.year > 1800 else None
+    """A day with its month by name, in any order, or between full stops.
+
+    Which of 12/05/2020 is the month, nobody can tell.
+    """
+    words = _NO_WORD.sub(" ", text).lower().split()[:4]
+    said = " ".join(sorted(words, key=lambda word: (word.isalpha(), len(word))))
+    if match := re.fullmatch(r"(\d{1,2}) (\d{4}) ([a-z]{3,9})", said, re.ASCII):
+        months = (n for n, name in enumerate(month_name) if name.lower().startswith(match[3]))
+        return _day(int(match[2]), next(months, 0), int(match[1]))
+    if match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text, re.ASCII):
+        return _day(int(match[3]), int(match[2]), int(match[1]))
     return None
+
+
+def _day(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day) if year > 1800 else None
+    except ValueError:
+        return None
 
 
 def year_in(text: str) -> int | None:
