@@ -4,6 +4,8 @@ Their keys stand apart, so that nothing that looks for a paper by its ids or tit
 the page that lists them first, which makes them anew.
 """
 
+from collections.abc import Iterable
+
 from sqlalchemy import Exists, delete, exists, or_
 from sqlalchemy.orm import Session
 
@@ -20,9 +22,15 @@ def is_filed() -> Exists:
 
 
 def forget_filed(session: Session) -> None:
-    """Delete the filed papers that nobody votes on, and the vectors of what nobody else says."""
+    """Delete the filed papers that nobody votes on, with the vectors of what they said."""
     has_votes = exists().where(VoteRow.paper_id == Paper.id)
     gone = delete(Paper).where(is_filed(), ~has_votes).returning(Paper.text_hash)
-    for hashes in parts(session.scalars(gone)):
-        others = (exists().where(of.text_hash == VectorRow.text_hash) for of in (Paper, Interest))
-        session.execute(delete(VectorRow).where(VectorRow.text_hash.in_(hashes), ~or_(*others)))
+    forget_vectors(session, session.scalars(gone).all())
+
+
+def forget_vectors(session: Session, hashes: Iterable[str]) -> None:
+    """Delete the vectors of these texts, as far as nothing says them any more."""
+    others = (exists().where(of.text_hash == VectorRow.text_hash) for of in (Paper, Interest))
+    unsaid = ~or_(*others)
+    for some in parts(hashes):
+        session.execute(delete(VectorRow).where(VectorRow.text_hash.in_(some), unsaid))

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from digest.papers.clean import one_line, plain, readable, web_address
 from digest.papers.copies import link_near, link_same
-from digest.papers.filed import APART
+from digest.papers.filed import APART, forget_vectors
 from digest.papers.identity import (
     SAME_ABSTRACT,
     ids_of,
@@ -99,7 +99,7 @@ def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int
     """
     one_writer(session, PaperKey)
     said, authors = _said(listing), _names(listing.authors)
-    if listed := _first(_known(session, said.keys), said):
+    if listed := _first(_same(_known(session, said.keys), said), said.keys):
         return listed.id, False
     told = (said.text, said.arxiv, said.doi, authors, listing.published_on)
     own = APART + text_hash(repr(told))
@@ -232,11 +232,11 @@ def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, b
     known = _known(session, said.keys)
     found = _same(known, said)
     link_same(session, {p.id for key, p in found.items() if key.startswith(_SURE)}, at=at)
-    paper = _first(known, said)
+    paper = _first(found, said.keys)
     is_new = paper is None
     if paper is None:
-        filed = _known(session, said.keys, apart=APART)
-        paper = _made(session, _first(filed, said) or Paper(), said, at)
+        filed = _same(_known(session, said.keys, apart=APART), said)
+        paper = _made(session, _first(filed, said.keys) or Paper(), said, at)
     notice(session, paper, listing, is_new=is_new, at=at)
     _complete(paper, listing, said)
     if len(known) < len(set(said.keys)):
@@ -272,13 +272,13 @@ def _differ(one: str | None, other: str | None) -> bool:
     return bool(one and other and one != other)
 
 
-def _first(known: Mapping[str, Paper], said: _Said) -> Paper | None:
-    found = _same(known, said)
-    return next((found[key] for key in said.keys if key in found), None)
+def _first(found: Mapping[str, Paper], keys: Sequence[str]) -> Paper | None:
+    return next((found[key] for key in keys if key in found), None)
 
 
 def _made(session: Session, paper: Paper, said: _Said, at: datetime) -> Paper:
     """Make of a paper what a listing says, and nothing that was said of it before."""
+    before = paper.text_hash
     if paper.id is not None:
         session.execute(delete(PaperKey).where(PaperKey.paper_id == paper.id))
     paper.title, paper.abstract, paper.authors = said.title, said.abstract, list(said.authors)
@@ -288,6 +288,8 @@ def _made(session: Session, paper: Paper, said: _Said, at: datetime) -> Paper:
     paper.published_on = paper.language = paper.version = paper.published_in = None
     session.add(paper)
     session.flush()
+    if before:
+        forget_vectors(session, [before])
     return paper
 
 

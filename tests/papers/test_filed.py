@@ -71,6 +71,7 @@ def test_a_page_that_lists_a_filed_paper_makes_it_anew_and_its_votes_stay(
     assert (paper.arxiv_id, paper.doi, paper.url) == ("2603.00001", None, None)
     assert (paper.first_seen_at, paper.ready_at) == (NOON + DAY, None)
     assert votes(sessions) == [(mallory, paper.id)]
+    assert rows_of(sessions, VectorRow) == []
     # The other key that the library gave it is gone.
     ingest(sessions, Listing("Rivers", RIVERS, 1, doi="10.1000/anothers"))
     assert [one.title for one in stored(sessions)] == ["Bees That Count", "Rivers"]
