@@ -29,7 +29,8 @@ def ingest_pages(
     """Read saved digest pages; what a file is, is found from its bytes.
 
     The same page twice is once. A page that cannot be read is refused as a whole, with status 2,
-    and the others are still taken in.
+    and the others are still taken in. Of a page with a few broken entries the others are; it is
+    told of.
     """
     try:
         source = source_name(source)
@@ -45,6 +46,8 @@ def ingest_pages(
                 refused += 1
             else:
                 reports.append({"file": str(file), **_row(report)})
+                if report.problem:
+                    note(f"digest: {file}: {report.problem}")
             step(1)
     columns: Columns = {
         "file": "file",
@@ -69,4 +72,5 @@ def _row(report: IngestReport) -> dict[str, object]:
         "listings": report.n_listings,
         "new_papers": report.n_new_papers,
         "known": report.known,
+        "problem": report.problem,
     }

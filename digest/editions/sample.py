@@ -18,6 +18,7 @@ from digest.editions.items import facts_of, item_of
 from digest.editions.news import News, news_of
 from digest.editions.outcomes import calibration_of
 from digest.papers.embedding import vectors_of
+from digest.papers.filed import is_filed
 from digest.papers.identity import arxiv_id, doi, text_hash, title_key
 from digest.profiles.ground import Ground, ground_of
 from digest.profiles.signals import Told, places_of, signals_from
@@ -153,7 +154,7 @@ def _told(
     told = [Told(0, "interest", id_, text_hash(text), now) for id_, text in named.items()]
     liked = session.execute(
         select(Paper.id, Paper.text_hash)
-        .where(Paper.id.in_(list(taste.likes)[-MOST_LIKES:]))
+        .where(Paper.id.in_(list(taste.likes)[-MOST_LIKES:]), ~is_filed())
         .order_by(Paper.id)
     ).all()
     told += [Told(0, "up", row.id, row.text_hash, now) for row in liked]

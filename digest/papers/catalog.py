@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from digest.errors import Unknown
 from digest.papers.embedding import vectors_of
 from digest.papers.encoder import Encoder
+from digest.papers.filed import APART, is_filed
 from digest.papers.identity import arxiv_id, doi, title_key
 from digest.papers.momentum import WINDOW, momenta
 from digest.papers.summaries import summaries_of
@@ -88,7 +89,9 @@ def find_paper(session: Session, name: str) -> PaperView:
     keys = [f"title:{title_key(name)}"]
     keys += [f"arxiv:{id_}"] if (id_ := arxiv_id(name)) else []
     keys += [f"doi:{doi_}"] if (doi_ := doi(name)) else []
-    found = session.scalar(select(PaperKey.paper_id).where(PaperKey.key.in_(keys)).limit(1))
+    keys += [APART + key for key in keys]
+    query = select(PaperKey.paper_id).where(PaperKey.key.in_(keys))
+    found = session.scalar(query.order_by(PaperKey.key.startswith(APART)).limit(1))
     if found is None and name.isdecimal() and len(name) < 16:
         found = int(name)
     if found is not None and (views := read_papers(session, [found])):
@@ -169,6 +172,7 @@ def index_papers(session: Session, encoder: str, before: PaperIndex | None = Non
 
     papers = session.execute(
         select(Paper.id, Paper.text_hash, Paper.title, Paper.abstract)
+        .where(~is_filed())
         .order_by(Paper.first_seen_at.desc(), Paper.id.desc())
         .limit(MOST_SEARCHED)
     ).all()
@@ -225,7 +229,7 @@ def nearest_papers(
     paper = session.get(Paper, paper_id)
     newest = session.execute(
         select(Paper.id, Paper.text_hash)
-        .where(Paper.ready_at.is_not(None), Paper.id != paper_id)
+        .where(Paper.ready_at.is_not(None), Paper.id != paper_id, ~is_filed())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(NEWEST)
     ).all()

@@ -32,8 +32,8 @@ A_DAY, LOOK_BACK = timedelta(days=1), timedelta(days=6)
 class SourceReport:
     """How one run of a source went.
 
-    `problems` are the pages that were not taken, and why, and that there were fewer than announced;
-    `n_refused` of them are pages that no reader could read.
+    `problems` are the pages that were not taken, or not whole, and why, and that there were fewer
+    than announced; `n_refused` of them are pages that no reader could read.
     """
 
     source: str
@@ -116,7 +116,10 @@ def collect(
         for label, read, mark in _contents(source, visits, problems):
             try:
                 page = read()
-                pages.append(ingest_bytes(sessions, source.name, page, at=at))
+                told = ingest_bytes(sessions, source.name, page, at=at)
+                pages.append(told)
+                if told.problem:
+                    problems.append(f"{label}: {told.problem}")
                 if mark is not None:
                     visits.remember(label, page, mark)
             except UnreadablePage as error:

@@ -4,6 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from urllib.parse import unquote
 
 from rapidfuzz import fuzz
 
@@ -12,10 +13,15 @@ from digest.sources.listing import Listing
 
 _ARXIV = re.compile(
     r"(?:arxiv\.org/(?:abs|pdf|html)/|huggingface\.co/papers/|alphaxiv\.org/abs/|arxiv:|10\.48550/arxiv\.|^)\s*"
-    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?:\.pdf)?(?:[?#]\S*)?$",
+    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d+)?(?:\.pdf)?"
+    r"(?:[?#]\S*|\s*\[[\w.-]{2,20}\])?$",
     re.IGNORECASE | re.ASCII,
 )
 _DOI = re.compile(r"(10\.\d{4,9}/[!-~]{1,300})$", re.ASCII)
+# A PDF's typesetter writes other dashes, and marks that nobody sees, into a DOI that is copied.
+_AS_COPIED = dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE63, 0xFF0D], "-") | dict.fromkeys(
+    [0xAD, *range(0x200B, 0x200E), 0x2060, 0xFEFF], ""
+)
 # Preprint servers put the version behind the DOI, each in its own way.
 _DOI_VERSION = re.compile(
     r"(?P<biorxiv>10\.(?:1101|64898)/\d[\d.]*)v\d.*"
@@ -45,8 +51,11 @@ def arxiv_id(text: str | None) -> str | None:
 
 
 def doi(text: str | None) -> str | None:
-    """The DOI in a DOI or address, in lower case (DOIs ignore case); None where there is none."""
-    match = _DOI.search(text.strip()) if text else None
+    """The DOI in a DOI or address, in lower case (DOIs ignore case); None where there is none.
+
+    One with characters that no DOI has is none: what stands before them may be of another's.
+    """
+    match = _DOI.search(unquote(text).translate(_AS_COPIED).strip()) if text else None
     if match is None:
         return None
     found = match[1].lower().rstrip(".,;")

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session, aliased
 
 from digest.papers.clean import one_line, plain, readable, web_address
 from digest.papers.copies import link_near, link_same
+from digest.papers.filed import APART, forget_vectors
 from digest.papers.identity import (
     SAME_ABSTRACT,
     ids_of,
@@ -27,9 +28,9 @@ from digest.papers.identity import (
 )
 from digest.papers.language import language_of
 from digest.papers.news import notice
-from digest.sources.listing import Listing, Reader
+from digest.sources.listing import Forgiving, Listing, Reader
 from digest.store import Sessions, insert, one_writer
-from digest.store.tables import ListingRow, Page, Paper, PaperKey
+from digest.store.tables import ListingRow, Page, Paper, PaperKey, VoteRow
 
 # The keys that settle which paper it is, whatever its title.
 _SURE = ("arxiv:", "doi:")
@@ -40,6 +41,7 @@ class IngestReport:
     """What came of one page. `known` says that these very bytes had been read before.
 
     `n_again` of its listings tell nothing new: the source had listed that paper, in that version.
+    `problem` is how much of it is broken, and the first of that.
     """
 
     source: str
@@ -49,6 +51,7 @@ class IngestReport:
     n_new_papers: int
     known: bool = False
     n_again: int = 0
+    problem: str = ""
 
 
 def ingest_page(
@@ -81,17 +84,31 @@ def ingest_page(
             return IngestReport(source, reader.name, page_date, n, 0, known=True, n_again=n)
         n_new = _store_listings(session, page_id, source, listings, at)
         n_again = _count_again(session, page_id)
-    return IngestReport(source, reader.name, page_date, len(listings), n_new, n_again=n_again)
+    broken = reader.broken(page) if isinstance(reader, Forgiving) else ()
+    problem = f"{len(broken):,} broken ({broken[0][:200]})" if broken else ""
+    return IngestReport(
+        source, reader.name, page_date, len(listings), n_new, n_again=n_again, problem=problem
+    )
 
 
 def file_paper(session: Session, listing: Listing, *, at: datetime) -> tuple[int, bool]:
-    """The number of the paper that a listing points to, and whether nobody had seen it.
+    """The number of the paper that a library's listing points to, and whether it was not stored.
 
-    It is stored without the appearance: a paper that nobody has listed is news to nobody.
+    Anybody can send a library. So what pages list stays as it is; any other paper is kept apart, as
+    in `filed`, without an address, and is shared by libraries that say the very same of it.
     """
     one_writer(session, PaperKey)
-    paper, is_new = _resolve(session, listing, at)
-    return paper.id, is_new
+    said, authors = _said(listing), _names(listing.authors)
+    if listed := _first(_same(_known(session, said.keys), said), said.keys):
+        return listed.id, False
+    told = (said.text, said.arxiv, said.doi, authors, listing.published_on)
+    own = APART + text_hash(repr(told))
+    if paper := _known(session, [own]).get(own):
+        return paper.id, False
+    paper = _made(session, Paper(), said, at)
+    _complete(paper, replace(listing, url=None, facts={}), said)
+    _find_by(session, paper, [own, *(APART + key for key in said.keys)])
+    return paper.id, True
 
 
 def is_news() -> ColumnElement[bool]:
@@ -181,44 +198,107 @@ def _names(authors: Sequence[str]) -> list[str]:
     return [name for author in authors if (name := one_line(author))]
 
 
-def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, bool]:
-    """The paper that a listing points to, made where nobody has seen it, and whether it was."""
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a listing says, clean, and the keys that its paper is found by, surest first."""
+
+    title: str
+    abstract: str
+    authors: Sequence[str]
+    arxiv: str | None
+    doi: str | None
+    keys: Sequence[str]
+
+    @property
+    def text(self) -> str:
+        """What is embedded."""
+        return text_of(self.title, self.abstract)
+
+
+def _said(listing: Listing) -> _Said:
     title, abstract = one_line(listing.title), readable(listing.abstract)
     arxiv, doi_ = ids_of(listing)
     keys = keys_of(title, abstract, arxiv, doi_)
     keys += [f"doi:{journal}"] if (journal := journal_doi(listing)) else []
-    known = session.execute(
-        select(PaperKey.key, Paper)
-        .join(Paper, Paper.id == PaperKey.paper_id)
-        .where(PaperKey.key.in_(keys))
-    ).all()
-    found = {
-        key: paper
-        for key, paper in known
-        if key.startswith(_SURE) or _may_be(paper, arxiv, doi_, abstract, listing.authors)
-    }
+    return _Said(title, abstract, _names(listing.authors), arxiv, doi_, keys)
+
+
+def _resolve(session: Session, listing: Listing, at: datetime) -> tuple[Paper, bool]:
+    """The paper that a page's listing points to, and whether no page had listed it.
+
+    Then it is made; of one that libraries had filed, only the number and its votes stay.
+    """
+    said = _said(listing)
+    known = _known(session, said.keys)
+    found = _same(known, said)
     link_same(session, {p.id for key, p in found.items() if key.startswith(_SURE)}, at=at)
-    paper = next((found[key] for key in keys if key in found), None)
+    paper = _first(found, said.keys)
     is_new = paper is None
     if paper is None:
-        paper = Paper(
-            title=title,
-            abstract=abstract,
-            authors=_names(listing.authors),
-            first_seen_at=at,
-            ready_at=None,
-            text_hash=text_hash(text_of(title, abstract)),
-        )
-        session.add(paper)
-        session.flush()
+        filed = _same(_known(session, said.keys, apart=APART), said)
+        paper = _made(session, _first(filed, said.keys) or Paper(), said, at)
     notice(session, paper, listing, is_new=is_new, at=at)
-    _complete(paper, listing, abstract, arxiv, doi_)
-    if len(known) < len(set(keys)):
-        session.execute(
-            insert(session, PaperKey).on_conflict_do_nothing(),
-            [{"key": key, "paper_id": paper.id} for key in keys],
-        )
+    _complete(paper, listing, said)
+    if len(known) < len(set(said.keys)):
+        _find_by(session, paper, said.keys)
     return paper, is_new
+
+
+def _known(session: Session, keys: Sequence[str], *, apart: str = "") -> dict[str, Paper]:
+    """The papers that have these keys, `apart` from others."""
+    rows = session.execute(
+        select(PaperKey.key, Paper)
+        .join(Paper, Paper.id == PaperKey.paper_id)
+        .where(PaperKey.key.in_([apart + key for key in keys]))
+    )
+    return {key.removeprefix(apart): paper for key, paper in rows}
+
+
+def _same(known: Mapping[str, Paper], said: _Said) -> dict[str, Paper]:
+    """Those of the papers with a listing's keys that are its work.
+
+    A DOI may be that of a volume, which many papers on arXiv name as theirs.
+    """
+    return {
+        key: paper
+        for key, paper in known.items()
+        if key.startswith("arxiv:")
+        or (key.startswith("doi:") and not _differ(paper.arxiv_id, said.arxiv))
+        or _may_be(paper, said.arxiv, said.doi, said.abstract, said.authors)
+    }
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    return bool(one and other and one != other)
+
+
+def _first(found: Mapping[str, Paper], keys: Sequence[str]) -> Paper | None:
+    return next((found[key] for key in keys if key in found), None)
+
+
+def _made(session: Session, paper: Paper, said: _Said, at: datetime) -> Paper:
+    """Make of a paper what a listing says, and nothing that was said of it before."""
+    before = paper.text_hash
+    if paper.id is not None:
+        session.execute(delete(PaperKey).where(PaperKey.paper_id == paper.id))
+    paper.title, paper.abstract, paper.authors = said.title, said.abstract, list(said.authors)
+    paper.text_hash = text_hash(said.text)
+    paper.first_seen_at, paper.ready_at = at, None
+    paper.arxiv_id = paper.doi = paper.url = paper.code_url = None
+    paper.published_on = paper.language = paper.version = paper.published_in = None
+    session.add(paper)
+    session.flush()
+    if before:
+        forget_vectors(session, [before])
+    return paper
+
+
+def _find_by(session: Session, paper: Paper, keys: Iterable[str]) -> None:
+    """Let a paper be found by keys, as far as no other is."""
+    session.execute(
+        insert(session, PaperKey).on_conflict_do_nothing(),
+        [{"key": key, "paper_id": paper.id} for key in keys],
+    )
 
 
 def _may_be(
@@ -228,7 +308,7 @@ def _may_be(
 
     A preprint's DOI and its journal's may differ. Without an abstract the authors must be alike.
     """
-    if arxiv and paper.arxiv_id and arxiv != paper.arxiv_id:
+    if _differ(paper.arxiv_id, arxiv):
         return False
     alike = same_abstract(paper.abstract, abstract)
     if doi and paper.doi and doi != paper.doi:
@@ -237,21 +317,18 @@ def _may_be(
     return alike if both else same_authors(paper.authors, authors)
 
 
-def _complete(
-    paper: Paper, listing: Listing, abstract: str, arxiv: str | None, doi: str | None
-) -> None:
+def _complete(paper: Paper, listing: Listing, said: _Said) -> None:
     """Fill in what this listing knows and the paper did not."""
-    if abstract and not paper.abstract:
-        paper.abstract = abstract
-        paper.text_hash = text_hash(text_of(paper.title, abstract))
+    if said.abstract and not paper.abstract:
+        paper.abstract = said.abstract
+        paper.text_hash = text_hash(text_of(paper.title, said.abstract))
     paper.language = paper.language or language_of(paper.title, paper.abstract)
-    paper.arxiv_id = paper.arxiv_id or arxiv
-    paper.doi = paper.doi or doi
+    paper.arxiv_id = paper.arxiv_id or said.arxiv
+    paper.doi = paper.doi or said.doi
     paper.url = paper.url or web_address(listing.url)
     paper.code_url = paper.code_url or web_address(listing.facts.get("code_url"))
     paper.published_on = paper.published_on or listing.published_on
-    if listing.authors and not paper.authors:
-        paper.authors = _names(listing.authors)
+    paper.authors = paper.authors or list(said.authors)
 
 
 # --- the same page again ----------------------------------------------------------------------
@@ -383,7 +460,7 @@ def _is_misread(old: Paper, new: Paper) -> bool:
 
 
 def _take_over(session: Session, paper: Paper, double: Paper) -> None:
-    """Give a paper what its double, of which nobody knows yet, is found by and linked to."""
+    """Give a paper what its double, which no other page lists, is found by, linked to and has."""
     misread = [
         f"{kind}:{old}"
         for kind, old, new in (
@@ -398,6 +475,13 @@ def _take_over(session: Session, paper: Paper, double: Paper) -> None:
     )
     for name in ("arxiv_id", "doi", "url", "code_url", "published_on"):
         setattr(paper, name, getattr(double, name) or getattr(paper, name))
+    # Those of libraries that had filed it.
+    voted = select(VoteRow.subscriber_id).where(VoteRow.paper_id == paper.id)
+    session.execute(
+        update(VoteRow)
+        .where(VoteRow.paper_id == double.id, VoteRow.subscriber_id.not_in(voted))
+        .values(paper_id=paper.id)
+    )
     session.delete(double)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Exists, exists, select
+from sqlalchemy import Exists, delete, exists, select
 from sqlalchemy.orm import Session
 
 from digest.papers.clean import one_line, web_address
@@ -15,23 +15,28 @@ from digest.store import insert
 from digest.store.tables import Paper, PaperNews, PaperNewsKind
 
 _LONGEST_DETAIL = 300
-# As arXiv and bioRxiv word it. `Withdrawn from ICLR 2026` is of a conference, not of the paper.
+# As arXiv and bioRxiv word it. `Withdrawn from ICLR 2026` and `withdrawn submission to NeurIPS` are
+# of a conference, not of the paper.
 _WITHDRAWN = re.compile(
     r"\W*(?:(?:this|the|our)\s+)?(?:(?:paper|article|manuscript|preprint|submission|work|version)\s+)?"
-    r"(?:(?:has|have)\s+been\s+|was\s+|is\s+)?(?:temporarily\s+)?withdrawn\b(?!\s+from\b)"
+    r"(?:(?:has|have)\s+been\s+|was\s+|is\s+)?(?:temporarily\s+)?withdrawn\b(?!\s+(?:from|submission)\b)"
     r"|\W*(?:the\s+)?authors?\s+(?:(?:have|has)\s+withdrawn|wish(?:es)?\s+to\s+withdraw)"
     r"\s+(?:this|the|their)\s+(?:paper|article|manuscript|preprint|work)\b",
     re.IGNORECASE,
 )
+# `Withdrawn: Loneliness at School` is what its authors called it; publishers use capitals.
 _TITLED_WITHDRAWN = re.compile(
-    r"\W*(?:withdrawn|retracted)(?:\s+(?:article|paper|manuscript))?\s*[:\])]", re.IGNORECASE
+    r"\W*(?:WITHDRAWN|RETRACTED)\s*:"
+    r"|(?i:\W*(?:withdrawn|retracted)\s+(?:article|paper|manuscript)\s*[:\])])"
+    r"|(?i:\s*[\[(]\s*(?:withdrawn|retracted)\s*[\])])"
 )
 
 
 def notice(session: Session, paper: Paper, listing: Listing, *, is_new: bool, at: datetime) -> None:
     """Keep what a listing says became of its paper since it was first seen. Safe to repeat.
 
-    Called before the paper is completed by the listing; keeps its version and its journal.
+    A later version that is not withdrawn takes a withdrawal back. Called before the paper is
+    completed by the listing; keeps its version and its journal.
     """
     later = not is_new and at > paper.first_seen_at
     version, known = _version(listing), paper.version
@@ -41,6 +46,8 @@ def notice(session: Session, paper: Paper, listing: Listing, *, is_new: bool, at
         if later and version > (known or (1 if not listing.is_news else version)):
             url = f"https://arxiv.org/abs/{paper.arxiv_id}v{version}" if paper.arxiv_id else None
             _keep(session, paper, "version", f"version {version}", url or listing.url, at)
+            gone = PaperNews.paper_id == paper.id, PaperNews.kind == "withdrawn"
+            session.execute(delete(PaperNews).where(*gone))
     if why := withdrawal(listing):
         if not session.scalar(select(was_withdrawn()).where(Paper.id == paper.id)):
             _keep(session, paper, "withdrawn", why, listing.url or paper.url, at)

@@ -35,7 +35,7 @@ def judge(
 ) -> tuple[Verdict, str]:
     """The verdict on a run at `at` and why, in words; `news_at` is when one last brought news.
 
-    `problems` are why pages were not taken, or why there are fewer than announced.
+    `problems` are why pages were not taken, or not whole, or that fewer came than announced.
     """
     if problems:
         return ("partial" if pages else "unreadable"), "; ".join(problems)

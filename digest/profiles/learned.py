@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
+from digest.papers.filed import is_filed
 from digest.papers.identity import text_of
 from digest.profiles.ground import ground_of
 from digest.profiles.interests import InterestView, interests_of
@@ -171,6 +172,7 @@ def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any
             Paper.ready_at <= now,
             Paper.id.not_in(shown),
             Paper.id.not_in(voted),
+            ~is_filed(),
         )
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(_NEW)
@@ -189,7 +191,7 @@ def learned(
     profile = fit_profiles(signals, ground.space, in_force(session).live)
     recent = session.execute(
         select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
-        .where(Paper.ready_at <= now)
+        .where(Paper.ready_at <= now, ~is_filed())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(RECENT)
     ).all()

@@ -16,15 +16,14 @@ from sqlalchemy.orm import Session
 
 from digest.errors import BadInput, Unknown, UnreadablePage
 from digest.papers.clean import one_line, plain
+from digest.papers.filed import is_filed
 from digest.papers.identity import arxiv_id, doi
 from digest.papers.ingest import file_paper
 from digest.profiles.exchange import ProfileImport, import_profile
 from digest.profiles.interests import LONGEST_NAME, LONGEST_TEXT, MOST, interests_of, set_interest
 from digest.profiles.mutes import by_authors
 from digest.sources import MAX_PAGE_BYTES, READERS, find_reader
-from digest.sources.bibtex import BibTex
-from digest.sources.csv_file import CsvFile
-from digest.sources.listing import Listing
+from digest.sources.listing import Forgiving, Listing
 from digest.sources.text import decoded, start_of
 from digest.store import Sessions, insert
 from digest.store.tables import Paper, PaperKey, VoteRow
@@ -94,7 +93,7 @@ def import_file(
 def read_library(file: bytes, seen_on: date) -> Library:
     """Read papers or feeds, as far as it goes. Raises UnreadablePage, saying what it was taken for.
 
-    Broken entries of BibTeX, CSV, OPML and lists are told by their lines.
+    What of it is broken is told by where it stands.
     """
     if _OPML.search(start_of(file).lstrip()):
         folders, problems = read_opml(file)
@@ -104,9 +103,9 @@ def read_library(file: bytes, seen_on: date) -> Library:
         return Library(keys=tuple(names[0]), problems=tuple(names[1]))
     listings = reader.read(file, seen_on)
     newest = sorted(listings, key=_age)[-MOST_SEEDS:]
-    broken = reader.broken(file) if isinstance(reader, BibTex | CsvFile) else ()
-    problems = tuple(f"line {line}: {said}" for line, said in broken)
-    return Library(tuple(newest), left_out=len(listings) - len(newest), problems=problems)
+    broken = reader.broken(file) if isinstance(reader, Forgiving) else ()
+    n_left_out = len(listings) - len(newest)
+    return Library(tuple(newest), left_out=n_left_out, problems=tuple(broken))
 
 
 def like_listings(
@@ -131,7 +130,8 @@ def like_author(session: Session, subscriber_id: int, name: str, *, now: datetim
     """
     if not any(map(str.isalpha, name)):
         raise BadInput("an author has a name")
-    papers = session.execute(select(Paper.id, Paper.authors).order_by(Paper.id)).all()
+    listed = select(Paper.id, Paper.authors).where(~is_filed())
+    papers = session.execute(listed.order_by(Paper.id)).all()
     places = by_authors([authors for _, authors in papers], [name])[name]
     if not places:
         raise Unknown(f"no paper stored here is by {name!r}")

@@ -96,16 +96,28 @@ def entries_of(
     """
     if len(said) > MOST_ENTRIES:
         raise UnreadablePage(expected, f"{len(said):,} entries")
+    entries, complaints = _parted(said, read, of)
+    if len(complaints) * 3 > len(said):
+        broken = f"{len(complaints)} of {len(said)} broken ({complaints[0]})"
+        raise UnreadablePage(expected, broken)
+    return entries
+
+
+def broken_of(said: Sequence[T], read: Callable[[T], Entry], *, of: str = "entry") -> list[str]:
+    """Those that `entries_of` leaves out, by their number, and why."""
+    return _parted(said, read, of)[1]
+
+
+def _parted(
+    said: Sequence[T], read: Callable[[T], Entry], of: str
+) -> tuple[list[Entry], list[str]]:
     entries, complaints = [], []
     for n, one in enumerate(said, start=1):
         try:
             entries.append(_of_usual_size(read(one)))
         except ValueError as error:
             complaints.append(f"{of} {n}: {error}")
-    if len(complaints) * 3 > len(said):
-        broken = f"{len(complaints)} of {len(said)} broken ({complaints[0]})"
-        raise UnreadablePage(expected, broken)
-    return entries
+    return entries, complaints
 
 
 def _of_usual_size(entry: Entry) -> Entry:

@@ -9,8 +9,10 @@ from xml.etree.ElementTree import Element
 
 from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
+    NEWS,
     Entry,
     announcement_day,
+    broken_of,
     categories_of,
     entries_of,
     id_of,
@@ -41,7 +43,7 @@ class ArxivApi:
         return bool(_ROOT.search(head) and _OURS.search(head))
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
-        """Read the results in order; a few broken ones are left out.
+        """Read the results in order; a few broken ones are left out, and old ones are no news.
 
         An error is told in an entry, and too busy a server answers with none of many results;
         both are refused.
@@ -56,6 +58,10 @@ class ArxivApi:
             raise UnreadablePage(EXPECTED, f"none of the {total - start:,} results from {start} on")
         entries = entries_of(EXPECTED, found, _entry)
         return listings_of(entries, announcement_day(raw(root, "updated")))
+
+    def broken(self, page: bytes) -> list[str]:
+        """The results that `read` leaves out, and why."""
+        return broken_of(list(children(parse_xml(page, EXPECTED), "entry")), _entry)
 
     def next_url(self, page: bytes, url: str) -> str | None:
         """The address of the results that `url` asked for and the page did not hold yet."""
@@ -105,6 +111,8 @@ def _number(text: str, default: int) -> int:
 
 def _entry(entry: Element) -> Entry:
     id_, version = id_of(raw(entry, "id"))
+    published_on, updated_on = day(raw(entry, "published")), day(raw(entry, "updated"))
+    is_revised = published_on and updated_on and updated_on - published_on > NEWS
     primary = [c.get("term", "") for c in children(entry, "primary_category")]
     return Entry(
         id=id_,
@@ -117,8 +125,9 @@ def _entry(entry: Element) -> Entry:
         categories=categories_of(
             [*primary, *(c.get("term", "") for c in children(entry, "category"))]
         ),
-        published_on=day(raw(entry, "published")),
-        updated_on=day(raw(entry, "updated")),
+        is_news=not is_revised,
+        published_on=published_on,
+        updated_on=updated_on,
         doi=said(entry, "doi") or None,
         comment=said(entry, "comment") or None,
         journal_ref=said(entry, "journal_ref") or None,

@@ -9,6 +9,7 @@ from typing import Any
 from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
     Entry,
+    broken_of,
     categories_of,
     entries_of,
     id_of,
@@ -23,7 +24,9 @@ EXPECTED = "arXiv papers, one JSON object a line"
 # A real line has some 3,000 characters; an author list of a thousand names makes it 50,000.
 MAX_LINE = 1_000_000
 
-_LINE = re.compile(rb'^(?=.*"id"\s*:)(?=.*"categories"\s*:)(?=.*"(?:summary|abstract)"\s*:)\s*\{')
+_LINE = re.compile(
+    rb'(?:\xef\xbb\xbf)?(?=.*"id"\s*:)(?=.*"categories"\s*:)(?=.*"(?:summary|abstract)"\s*:)\s*\{'
+)
 _PDF = re.compile(r"https?://[!-~]{1,2000}")
 
 
@@ -39,14 +42,21 @@ class ArxivDays:
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - no date is shown
         """Read the lines in order, each paper once; a few broken ones are left out."""
-        try:
-            text = page.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise UnreadablePage(EXPECTED, f"a byte at {error.start} that is not UTF-8") from None
-        lines = [line for line in text.split("\n") if line.strip()]
-        if not lines:
-            raise UnreadablePage(EXPECTED, "no lines")
-        return listings_of(entries_of(EXPECTED, lines, _entry, of="line"), None)
+        return listings_of(entries_of(EXPECTED, _lines(page), _entry, of="line"), None)
+
+    def broken(self, page: bytes) -> list[str]:
+        """The lines that `read` leaves out, and why."""
+        return broken_of(_lines(page), _entry, of="line")
+
+
+def _lines(page: bytes) -> list[str]:
+    try:
+        text = page.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadablePage(EXPECTED, f"a byte at {error.start} that is not UTF-8") from None
+    if lines := [line for line in text.split("\n") if line.strip()]:
+        return lines
+    raise UnreadablePage(EXPECTED, "no lines")
 
 
 def _entry(line: str) -> Entry:

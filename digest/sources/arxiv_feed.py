@@ -10,6 +10,7 @@ from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
     Entry,
     announcement_day,
+    broken_of,
     categories_of,
     entries_of,
     id_of,
@@ -52,18 +53,31 @@ class ArxivFeed:
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the announcements in order; a few broken ones are left out."""
         root = parse_xml(page, EXPECTED)
-        channel = next(children(root, "channel"), root)
+        channel = _channel(root)
         title = said(channel, "title")
         if title.startswith("Feed error"):
             complaint = said(channel, "description") or said(channel, "subtitle")
             raise UnreadablePage(EXPECTED, f"an error of arXiv ({complaint[:200]})")
-        # RSS 1.0 has its items beside the channel, the others within it.
-        within = [*channel, *(root if root is not channel else ())]
-        found = [element for element in within if name_of(element) in ("item", "entry")]
+        found = _items(root, channel)
         if not found and "arXiv.org" not in title:
             raise UnreadablePage(EXPECTED, "XML without entries")
         entries = entries_of(EXPECTED, found, _entry)
         return listings_of(entries, _page_date(channel, found))
+
+    def broken(self, page: bytes) -> list[str]:
+        """The announcements that `read` leaves out, and why."""
+        root = parse_xml(page, EXPECTED)
+        return broken_of(_items(root, _channel(root)), _entry)
+
+
+def _channel(root: Element) -> Element:
+    return next(children(root, "channel"), root)
+
+
+def _items(root: Element, channel: Element) -> list[Element]:
+    # RSS 1.0 has its items beside the channel, the others within it.
+    within = [*channel, *(root if root is not channel else ())]
+    return [element for element in within if name_of(element) in ("item", "entry")]
 
 
 def _page_date(channel: Element, items: list[Element]) -> date | None:

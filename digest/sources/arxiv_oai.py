@@ -11,6 +11,7 @@ from digest.errors import UnreadablePage
 from digest.sources.arxiv import (
     NEWS,
     Entry,
+    broken_of,
     categories_of,
     entries_of,
     id_of,
@@ -54,10 +55,15 @@ class ArxivOai:
         answer = _answer(root)
         if answer is None:
             raise UnreadablePage(EXPECTED, "an answer without records")
-        records = [record for record in children(answer, "record") if not _is_deleted(record)]
+        records = _records(answer)
         entries = entries_of(EXPECTED, records, _entry, of="record")
         changed = [on for record in records if (on := _changed_on(record))]
         return listings_of(entries, max(changed, default=None) or day(raw(root, "responseDate")))
+
+    def broken(self, page: bytes) -> list[str]:
+        """The records that `read` leaves out, and why."""
+        answer = _answer(parse_xml(page, EXPECTED))
+        return [] if answer is None else broken_of(_records(answer), _entry, of="record")
 
     def next_url(self, page: bytes, url: str) -> str | None:
         """The address of the records after these, by the token that the page ends in."""
@@ -87,6 +93,10 @@ class ArxivOai:
 
 def _answer(root: Element) -> Element | None:
     return next((part for part in root if name_of(part) in ("ListRecords", "GetRecord")), None)
+
+
+def _records(answer: Element) -> list[Element]:
+    return [record for record in children(answer, "record") if not _is_deleted(record)]
 
 
 def _number(text: str | None) -> int | None:

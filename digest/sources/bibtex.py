@@ -84,19 +84,23 @@ class BibTex:
             raise UnreadablePage(EXPECTED, f"{len(found)} entries, none of them with a title")
         return listings_of(records, seen_on)
 
-    def broken(self, page: bytes) -> Iterator[tuple[int, str]]:
+    def broken(self, page: bytes) -> list[str]:
         """The entries that are not whole, by line from 1, and what `read` makes of each."""
-        text = _text_of(page)
-        lines = text.split("\n")
-        library = parse_string(text, parse_stack=[])
-        for block, end in _ends(library, len(lines)):
-            if isinstance(block, ParsingFailedBlock) and not isinstance(block, _TWICE):
-                start = block.start_line or 0
-                taken = _record(_salvaged("\n".join(lines[start:end])))
-                said = f"read as “{taken.title[:80]}”" if taken else "left out"
-                yield start + 1, f"a broken entry, {said}"
-            elif isinstance(block, Entry) and not block.fields_dict.get("title"):
-                yield (block.start_line or 0) + 1, "an entry without a title, left out"
+        return list(_broken(page))
+
+
+def _broken(page: bytes) -> Iterator[str]:
+    text = _text_of(page)
+    lines = text.split("\n")
+    library = parse_string(text, parse_stack=[])
+    for block, end in _ends(library, len(lines)):
+        start = block.start_line or 0
+        if isinstance(block, ParsingFailedBlock) and not isinstance(block, _TWICE):
+            taken = _record(_salvaged("\n".join(lines[start:end])))
+            said = f"read as “{taken.title[:80]}”" if taken else "left out"
+            yield f"line {start + 1}: a broken entry, {said}"
+        elif isinstance(block, Entry) and not block.fields_dict.get("title"):
+            yield f"line {start + 1}: an entry without a title, left out"
 
 
 def _text_of(page: bytes) -> str:

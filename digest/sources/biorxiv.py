@@ -11,7 +11,7 @@ from digest.errors import UnreadablePage
 from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import names_of_line
-from digest.sources.text import folded, of_html
+from digest.sources.text import folded, of_html, start_of
 
 EXPECTED = "an answer of the bioRxiv details API"
 
@@ -31,8 +31,8 @@ class Biorxiv:
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is JSON with messages and a collection."""
-        start = page.lstrip()[:1]
-        return start == b"{" and b'"messages"' in page and b'"collection"' in page
+        is_json = start_of(page).lstrip().startswith("{")
+        return is_json and b'"messages"' in page and b'"collection"' in page
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the preprints in order, each once, in its latest version.
@@ -53,6 +53,11 @@ class Biorxiv:
             once[post.doi] = max(post, once.get(post.doi, post), key=lambda one: one.version)
         page_date = max((post.day for post in posts if post.day), default=None)
         return [post.listing(n, page_date) for n, post in enumerate(once.values(), start=1)]
+
+    def broken(self, page: bytes) -> list[str]:
+        """The rows that `read` leaves out, and why."""
+        rows = enumerate(_answer(page)[1], start=1)
+        return [f"row {n}: no title or no DOI" for n, row in rows if _post(row) is None]
 
     def next_url(self, page: bytes, url: str) -> str | None:
         """Where the rows go on: the cursor moves by the rows that came, whatever their number."""

@@ -48,17 +48,20 @@ class CsvFile:
             raise UnreadablePage(EXPECTED, found)
         return listings_of(records, seen_on)
 
-    def broken(self, page: bytes) -> Iterator[tuple[int, str]]:
+    def broken(self, page: bytes) -> list[str]:
         """The rows that `read` leaves out, by the line on which they end, and why."""
-        text = decoded(page, EXPECTED).lstrip()
-        read = csv.reader(
-            io.StringIO(text, newline=""), delimiter=_delimiter(text.split("\n", 1)[0]) or ","
-        )
-        headings = next(read, [])
-        for row in read:
-            if any(map(str.strip, row)) and _record(headings, row) is None:
-                many = len(row) > len(headings)
-                yield read.line_num, f"a row {'of too many fields' if many else 'without a title'}"
+        return list(_broken(page))
+
+
+def _broken(page: bytes) -> Iterator[str]:
+    text = decoded(page, EXPECTED).lstrip()
+    delimiter = _delimiter(text.split("\n", 1)[0]) or ","
+    read = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    headings = next(read, [])
+    for row in read:
+        if any(map(str.strip, row)) and _record(headings, row) is None:
+            why = "of too many fields" if _has_more(row, headings) else "without a title"
+            yield f"line {read.line_num}: a row {why}"
 
 
 def _delimiter(line: str) -> str | None:
@@ -71,8 +74,13 @@ def _delimiter(line: str) -> str | None:
     return None
 
 
+def _has_more(row: list[str], headings: list[str]) -> bool:
+    """Whether a row says something beyond its last heading; programs add empty cells."""
+    return any(map(str.strip, row[len(headings) :]))
+
+
 def _record(headings: list[str], row: list[str]) -> Record | None:
-    if len(row) > len(headings):
+    if _has_more(row, headings):
         return None
     try:
         return record_of(dict(zip(headings, row, strict=False)))

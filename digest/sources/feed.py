@@ -5,6 +5,7 @@ its own, an author line or a journal's issue; it is told from the abstract by it
 """
 
 import codecs
+import html
 import io
 import re
 from collections.abc import Iterable, Mapping
@@ -45,8 +46,10 @@ _USUAL_ENCODING = re.compile(
 )
 _FIRST_TAG = re.compile(rb"<\w")
 
-_DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>?#&]{1,300}", re.ASCII)
-_BEHIND_DOI = re.compile(r"/(?:full|abstract|abs|pdf|epdf|meta|summary|fulltext)$|[.,;)\]]+$")
+_DOI = re.compile(r"10\.\d{4,9}/[^\s\"?#&]{1,300}", re.ASCII)
+# Alone in its place, it may have any character.
+_DOI_ALONE = re.compile(r"(?:doi:\s*)?(10\.\d{4,9}/\S{1,300})", re.IGNORECASE | re.ASCII)
+_BEHIND_DOI = re.compile(r"/(?:full|abstract|abs|pdf|epdf|meta|summary|fulltext)$|[.,;)\]>]+$")
 _ARXIV = re.compile(
     r"(?:arxiv\.org/(?:abs|pdf|html)/|oai:arxiv\.org:|huggingface\.co/papers/|alphaxiv\.org/abs/"
     r"|arxiv/)(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?!\d)",
@@ -63,6 +66,11 @@ _HEADING = re.compile(
 _ABOUT = re.compile(
     r"(?:publication date|published(?: online)?|source|volume|doi|link|url|pdf|keywords?|subjects?"
     r"|categories|comments?|journal(?: ref)?|views?|date|tags?)\s*:.{0,300}$",
+    re.IGNORECASE,
+)
+# Some go on with the abstract on the same line.
+_PLACE = re.compile(
+    r"(?:doi|link|url|pdf)\s*:\s*(?:https?://|(?:doi:\s*)?10\.)\S{1,300}\s+(?=\w(?:\S*\s+){7})",
     re.IGNORECASE,
 )
 _ISSUE = re.compile(
@@ -96,7 +104,7 @@ class Feed:
 
         The page is of the day of its newest entry, or else of the channel's own date.
         """
-        is_json = page.lstrip().startswith((b"{", b"\xef\xbb\xbf{"))
+        is_json = start_of(page).lstrip().startswith("{")
         entries, stated = _json_entries(page) if is_json else _xml_entries(page)
         titled = [entry for entry in entries if any(map(str.isalnum, entry.title))]
         if entries and not titled:
@@ -197,7 +205,9 @@ def _xml_entry(entry: Mapping[str, Any]) -> _Entry:
     links = [_text(one, "href") for one in _list(entry, "links")]
     bodies = [_text(entry, "summary"), *(_text(one, "value") for one in _list(entry, "content"))]
     authors = [name for one in _list(entry, "authors") if (name := _text(one, "name"))]
-    places = [*(_text(entry, name) for name in ("prism_doi", "dc_identifier")), id_, link, *links]
+    # What feedparser does not know it leaves as it stands in XML.
+    ids = (html.unescape(_text(entry, name)) for name in ("prism_doi", "dc_identifier"))
+    places = [*ids, id_, link, *links]
     return _Entry(
         title=_title(_text(entry, "title")),
         told=_best(bodies),
@@ -304,6 +314,9 @@ def _told(text: str) -> _Told:
     told = _Told()
     kept: list[str] = []
     for line in of_html(text).split("\n\n"):
+        if place := _PLACE.match(line):
+            told.asides.append(place[0])
+            line = line[place.end() :]
         if not kept and (match := _AUTHORS.fullmatch(line)):
             told.authors = told.authors or names_of_line(match[1])
         elif match := _UPVOTES.fullmatch(line):
@@ -321,5 +334,9 @@ def _first(pattern: re.Pattern[str], places: Iterable[str]) -> str | None:
 
 
 def _doi(places: Iterable[str]) -> str | None:
-    found = (match[0] for place in places if (match := _DOI.search(place)))
-    return next((_BEHIND_DOI.sub("", doi) for doi in found), None)
+    for place in places:
+        if alone := _DOI_ALONE.fullmatch(place):
+            return alone[1].rstrip(".,;")
+        if match := _DOI.search(place):
+            return _BEHIND_DOI.sub("", match[0])
+    return None

@@ -195,9 +195,18 @@ def _body(response: httpx2.Response, max_bytes: int) -> bytes:
     body = bytearray()
     try:
         for chunk in response.iter_raw():
-            body += inflater.decompress(chunk, max_bytes + 1 - len(body)) if inflater else chunk
-            if len(body) > max_bytes:
-                raise SourceUnreachable(f"{response.url} sent more than {max_bytes:,} bytes")
+            left = chunk
+            while left:
+                # Gzip may come in several parts; what else is behind one is no part of it.
+                if inflater and inflater.eof:
+                    if not left.startswith(b"\x1f"):
+                        break
+                    inflater = zlib.decompressobj(wbits=31)
+                room = max_bytes + 1 - len(body)
+                body += inflater.decompress(left, room) if inflater else left
+                if len(body) > max_bytes:
+                    raise SourceUnreachable(f"{response.url} sent more than {max_bytes:,} bytes")
+                left = inflater.unused_data if inflater else b""
     except zlib.error:
         raise SourceUnreachable(f"{response.url} sent broken gzip") from None
     if inflater and not inflater.eof:

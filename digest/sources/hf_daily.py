@@ -33,7 +33,7 @@ USUAL = "50"
 # A real entry has some 5,000 characters; reading Python text takes 250 times its size in memory.
 MAX_ENTRY = 300_000
 _AN_ENTRY = re.compile(r"""["']paper["']\s*:\s*\{""")
-_EMPTY = re.compile(r"\[\s*\]\s*")
+_EMPTY = re.compile(r"\[\s*\]\s*|\{\s*\"data\"\s*:\s*\[\s*\]\s*\}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class HuggingFaceDaily:
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the entries in order; a few broken ones are left out."""
         return listings_of(_raw_entries(page), EXPECTED)
+
+    def broken(self, page: bytes) -> list[str]:
+        """The entries that `read` leaves out, and why."""
+        return broken_of(_raw_entries(page))
 
     def next_url(self, page: bytes, url: str) -> str | None:
         """The address of a day's next page, where this one is full; other lists end as asked."""
@@ -82,13 +86,7 @@ def listings_of(
     The day is the one that most entries were submitted on, the newest one where they are of many
     days, and `page_date` where they do not say. Raises UnreadablePage, saying that `expected` was.
     """
-    entries: list[_Entry] = []
-    complaints: list[str] = []
-    for n, value in enumerate(raw, start=1):
-        try:
-            entries.append(_Entry.model_validate(_value(value)))
-        except ValueError as error:
-            complaints.append(f"entry {n}: {_complaint(error)}")
+    entries, complaints = _parted(raw)
     if len(complaints) * 3 > len(raw):
         raise UnreadablePage(
             expected, f"{len(complaints)} of {len(raw)} entries broken ({complaints[0]})"
@@ -98,6 +96,22 @@ def listings_of(
         day, n_shown = shown.most_common(1)[0]
         page_date = day if 2 * n_shown > shown.total() else max(shown)
     return [entry.listing(n, page_date) for n, entry in enumerate(entries, start=1)]
+
+
+def broken_of(raw: Sequence[Any]) -> list[str]:
+    """The entries that `listings_of` leaves out, by their number, and why."""
+    return _parted(raw)[1]
+
+
+def _parted(raw: Sequence[Any]) -> tuple[list["_Entry"], list[str]]:
+    entries: list[_Entry] = []
+    complaints: list[str] = []
+    for n, value in enumerate(raw, start=1):
+        try:
+            entries.append(_Entry.model_validate(_value(value)))
+        except ValueError as error:
+            complaints.append(f"entry {n}: {_complaint(error)}")
+    return entries, complaints
 
 
 # --- bytes -> raw entries ---------------------------------------------------------------------

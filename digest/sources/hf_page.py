@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from digest.errors import UnreadablePage
-from digest.sources.hf_daily import listings_of
+from digest.sources.hf_daily import broken_of, listings_of
 from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 
@@ -35,10 +35,18 @@ class HuggingFacePage:
     def read(self, page: bytes, seen_on: date) -> list[Listing]:  # noqa: ARG002 - years are given
         """Read the papers in the order of the page; a few broken ones are left out."""
         props = _props(page)
-        raw = props.get("dailyPapers")
-        if not isinstance(raw, list):
-            raise UnreadablePage(EXPECTED, "no list of papers in its data-props")
-        return listings_of(raw, EXPECTED, page_date=_day(props.get("date")))
+        return listings_of(_papers(props), EXPECTED, page_date=_day(props.get("date")))
+
+    def broken(self, page: bytes) -> list[str]:
+        """The papers that `read` leaves out, and why."""
+        return broken_of(_papers(_props(page)))
+
+
+def _papers(props: dict[str, Any]) -> list[Any]:
+    papers = props.get("dailyPapers")
+    if isinstance(papers, list):
+        return papers
+    raise UnreadablePage(EXPECTED, "no list of papers in its data-props")
 
 
 def _props(page: bytes) -> dict[str, Any]:

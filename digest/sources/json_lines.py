@@ -28,13 +28,22 @@ class JsonLines:
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:
         """Read the lines in order; a few broken ones are left out."""
-        lines = [line for line in decoded(page, EXPECTED).split("\n") if line.strip()]
+        lines = _lines(page)
         if not 0 < len(lines) <= MOST_LINES:
             raise UnreadablePage(EXPECTED, f"{len(lines):,} lines")
         records = [record for line in lines if (record := _record(line))]
         if (n_broken := len(lines) - len(records)) * 3 > len(lines):
             raise UnreadablePage(EXPECTED, f"{n_broken} of {len(lines)} lines without a title")
         return listings_of(records, seen_on)
+
+    def broken(self, page: bytes) -> list[str]:
+        """The lines that `read` leaves out, and why."""
+        lines = enumerate(_lines(page), start=1)
+        return [f"line {n}: no title" for n, line in lines if _record(line) is None]
+
+
+def _lines(page: bytes) -> list[str]:
+    return [line for line in decoded(page, EXPECTED).split("\n") if line.strip()]
 
 
 def _is_paper(line: str) -> bool:

@@ -49,6 +49,14 @@ class Reader(Protocol):
 
 
 @runtime_checkable
+class Forgiving(Protocol):
+    """What a reader has besides, that reads a page of which a few parts are broken."""
+
+    def broken(self, page: bytes) -> list[str]:
+        """These parts of a page that `read` has read: where each stands, and why or what of it."""
+
+
+@runtime_checkable
 class Paged(Protocol):
     """What a reader has besides, whose source is fetched in several pages."""
 

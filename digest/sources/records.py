@@ -1,6 +1,7 @@
 """What files of named fields have in common, whatever they call them: CSV and JSON lines."""
 
 import re
+from calendar import month_name
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -20,17 +21,22 @@ _NAMES = {
     "url": ("url", "link", "absurl", "paperurl", "entryurl", "pdfurl"),
     "date": (
         "date", "published", "publishedat", "publishedon", "publicationdate", "datepublished",
-        "pubdate", "coverdate", "submitted", "submitteddate", "created", "year",
+        "pubdate", "coverdate", "submitted", "submitteddate", "created",
     ),
+    "year": ("year", "publicationyear"),
+    "ids": ("externalids",),
     "categories": ("categories", "category", "subjects"),
 }  # fmt: skip
 _FIELDS = {name: field for field, names in _NAMES.items() for name in names}
 _ARXIV = re.compile(
     r"(?:arxiv(?:\.org/(?:abs|pdf|html)/|:|\.)|^)\s*"
-    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?:\.pdf)?$",
+    r"(\d{4}\.\d{4,5}|[a-z-]{2,20}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?:\.pdf)?(?:\s*\[[\w.-]{2,20}\])?$",
     re.IGNORECASE | re.ASCII,
 )
-_DOI = re.compile(r"10\.\d{4,9}/[!-~]{1,300}", re.ASCII)
+_DOI = re.compile(r"(?a:10\.\d{4,9})/\S{1,300}+(?!\S)")
+_BEHIND_DOI = ".,;\u3001\u3002\uff0c\uff1b\u2026\u2019\u201d\xbb"
+# What stands between the words of a day.
+_NO_WORD = re.compile(r"[,-]|(?<=\d)(?:st|nd|rd|th)\b|(?<=[A-Za-z])\.")
 _YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
 
 
@@ -80,17 +86,19 @@ def field_of(name: str) -> str | None:
 def record_of(said: Mapping[str, Any]) -> Record:
     """The paper that these fields tell of; values are text, or lists of text or of objects.
 
-    Of several names of one field the first that says something counts. ValueError where there is
-    no title.
+    Of several names of one field the first that says something counts, those of `externalIds`, as
+    Semantic Scholar has them, before all. ValueError where there is no title.
     """
     fields: dict[str, Any] = {}
-    for name, value in said.items():
-        if value and (field := field_of(name)):
-            fields.setdefault(field, value)
+    ids = (value for name, value in said.items() if field_of(name) == "ids")
+    for told in (*(one for one in ids if isinstance(one, Mapping)), said):
+        for name, value in told.items():
+            if value and (field := field_of(name)):
+                fields.setdefault(field, value)
     if not (title := folded(of_html(_text(fields.get("title"))))):
         raise ValueError("no title")
     links = [_text(fields.get(name)) for name in ("url", "doi", "arxiv_id")]
-    dated = _text(fields.get("date"))
+    dated, year = _text(fields.get("date")), _text(fields.get("year"))
     return Record(
         title=title,
         abstract=of_html(_text(fields.get("abstract"))),
@@ -98,8 +106,8 @@ def record_of(said: Mapping[str, Any]) -> Record:
         doi=doi_in(_text(fields.get("doi")), links[0]),
         arxiv_id=arxiv_id_in(_text(fields.get("arxiv_id")), *links),
         url=next((link for link in links if re.fullmatch(r"https?://[!-~]{1,2000}", link)), None),
-        published_on=day_in(dated),
-        year=year_in(dated),
+        published_on=day_in(dated) or day_in(year),
+        year=year_in(dated) or year_in(year),
         categories=_texts(fields.get("categories"), between=r"[;|]|,\s|\s+"),
     )
 
@@ -112,7 +120,7 @@ def arxiv_id_in(*texts: str) -> str | None:
 
 def doi_in(*texts: str) -> str | None:
     """The first DOI in the texts."""
-    found = (match[0].rstrip(".,;") for text in texts if (match := _DOI.search(text)))
+    found = (match[0].rstrip(_BEHIND_DOI) for text in texts if (match := _DOI.search(text)))
     return next(found, None)
 
 
@@ -121,12 +129,30 @@ def day_in(text: str) -> date | None:
     text = folded(text).replace("/", "-")
     match = re.match(r"(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)", text)
     if match is None:
-        return day(text)
+        return (day(text) or _worded(text)) if text else None
+    return _day(*map(int, match.groups()))
+
+
+def _worded(text: str) -> date | None:
+    """A day with its month by name, in any order, or between full stops.
+
+    Which of 12/05/2020 is the month, nobody can tell.
+    """
+    words = _NO_WORD.sub(" ", text).lower().split()[:4]
+    said = " ".join(sorted(words, key=lambda word: (word.isalpha(), len(word))))
+    if match := re.fullmatch(r"(\d{1,2}) (\d{4}) ([a-z]{3,9})", said, re.ASCII):
+        months = (n for n, name in enumerate(month_name) if name.lower().startswith(match[3]))
+        return _day(int(match[2]), next(months, 0), int(match[1]))
+    if match := re.fullmatch(r"(\d{1,2})\.(\d{1,2})\.(\d{4})", text, re.ASCII):
+        return _day(int(match[3]), int(match[2]), int(match[1]))
+    return None
+
+
+def _day(year: int, month: int, day: int) -> date | None:
     try:
-        on = date(*map(int, match.groups()))
+        return date(year, month, day) if year > 1800 else None
     except ValueError:
         return None
-    return on if on.year > 1800 else None
 
 
 def year_in(text: str) -> int | None:

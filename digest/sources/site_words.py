@@ -74,10 +74,11 @@ _MOST_ON_A_LINE = 20
 
 @dataclass(frozen=True, slots=True)
 class Scrap:
-    """Something that the site says: a kind of `_SCRAPS`, and the value it gives, if any."""
+    """Something that the site says: a kind of `_SCRAPS`, the value it gives, if any, and how."""
 
     kind: str
     value: Any = None
+    words: str = ""
 
 
 def is_header(line: str) -> bool:
@@ -127,7 +128,7 @@ def scraps_of(line: str, seen_on: date) -> list[Scrap] | None:
     at = 0
     while len(scraps) < _MOST_ON_A_LINE and (match := _SCRAP.match(line, at)):
         kind, at = str(match.lastgroup), match.end()
-        scraps.append(Scrap(kind, _value(kind, match[0], seen_on)))
+        scraps.append(Scrap(kind, _value(kind, match[0], seen_on), match[0]))
     return None if _WORD.search(line, at) else scraps
 
 

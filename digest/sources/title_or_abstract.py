@@ -7,7 +7,7 @@ read as a whole, in the likeliest way; where it was hard-wrapped its lines are j
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise, product
@@ -38,9 +38,35 @@ def parts_of(lines: Iterable[str], seen_on: date) -> tuple[list[Part], list[Scra
         return [], ending
     segments = _segments(texts, lifts={})
     segments = _segments(texts, _lifts(segments))
-    return [Part(state == "T", text.words, text.scraps) for state, text in segments], ending
+    parts = [Part(state == "T", text.words, text.scraps) for state, text in segments]
+    return list(_titled(parts, ending)), ending
 
 
+def _titled(parts: list[Part], ending: list[Scrap]) -> Iterator[Part]:
+    """The parts with the titles that look like the site's words: `Models`, `42`.
+
+    Such a one stands alone between two abstracts, where a page has one paragraph a title, and
+    nowhere else on the page.
+    """
+    said = Counter(scrap.words for part in parts for scrap in part.scraps)
+    said.update(scrap.words for scrap in ending)
+    below = [n for n in range(1, len(parts)) if not (parts[n - 1].is_title or parts[n].is_title)]
+    lost = {
+        n: scrap.words
+        for n in below
+        for scrap in parts[n].scraps
+        if len(parts[n].scraps) == said[scrap.words] == 1 and scrap.kind in _MAYBE_TITLE
+    }
+    if 10 * (len(below) - len(lost)) > len(parts) or 4 * len(lost) > len(parts):
+        lost = {}
+    for n, part in enumerate(parts):
+        if n in lost:
+            yield Part(is_title=True, words=lost[n], scraps=[])
+            part = replace(part, scraps=[])
+        yield part
+
+
+_MAYBE_TITLE = ("count", "site", "label")
 _MAYBE_TEXT = ("count", "site", "label", "date")  # `Models` alone on a line may end a sentence
 
 

@@ -12,6 +12,8 @@ from digest.sources.text import folded
 
 # Of 10 MB of nothing but tags, the tree would take gigabytes; a page of papers has a tenth of this.
 MOST_TAGS = 500_000
+# An XML declaration may stand nowhere but at the very start.
+_IN_FRONT = re.compile(rb"((?:\xef\xbb\xbf)?)\s+")
 _ENTRY = re.compile(rb"<(?:entry|item|record)\b")
 
 
@@ -19,6 +21,8 @@ def parse_xml(page: bytes, expected: str) -> Element:
     """The root of the page. Raises UnreadablePage, saying that `expected` was expected."""
     if (n := page.count(b"<")) > MOST_TAGS:
         raise UnreadablePage(expected, f"XML of {n:,} tags")
+    if blank := _IN_FRONT.match(page):
+        page = blank[1] + page[blank.end() :]
     try:
         root: Element = fromstring(page, forbid_dtd=True)
     except ParseError as error:

@@ -10,7 +10,7 @@ from digest.sources.json_page import parse_json
 from digest.sources.listing import Listing
 from digest.sources.names import name_said
 from digest.sources.records import Record, arxiv_id_in, day_in, doi_in, listings_of, year_in
-from digest.sources.text import folded, of_html
+from digest.sources.text import folded, of_html, start_of
 
 EXPECTED = "items of a Zotero library as JSON"
 _NO_PAPERS = ("attachment", "note", "annotation")
@@ -24,7 +24,8 @@ class ZoteroJson:
 
     def recognises(self, page: bytes) -> bool:
         """Whether it is a JSON array in whose beginning an item's type is named."""
-        return page.lstrip().startswith(b"[") and b'"itemType"' in page[:65536]
+        is_list = start_of(page).lstrip().startswith("[")
+        return is_list and b'"itemType"' in page[:65536]
 
     def read(self, page: bytes, seen_on: date) -> list[Listing]:
         """Read the items in order."""

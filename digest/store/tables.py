@@ -155,7 +155,10 @@ class Paper(Base):
 
 
 class PaperKey(Base):
-    """What identifies a paper (`arxiv:...`, `doi:...`, `title:...`); one paper has several."""
+    """What identifies a paper (`arxiv:...`, `doi:...`, `title:...`); one paper has several.
+
+    Those of a paper that only libraries name begin with `library:`.
+    """
 
     __tablename__ = "paper_keys"
     __table_args__ = (Index(None, "paper_id"),)

@@ -18,6 +18,7 @@ from digest.editions import next_due
 from digest.errors import BadInput, Unknown
 from digest.languages import Message, msgid
 from digest.links import Claim
+from digest.papers.filed import forget_filed
 from digest.profiles.interests import MOST, set_interest
 from digest.settings import Frequency, SubscriberDefaults
 from digest.store import insert
@@ -317,6 +318,7 @@ def erase(session: Session, who: str | int) -> Erased:
     key = row.address_key
     for asked in (AddressChange, Signup):
         session.execute(delete(asked).where(asked.address_key == key))
+    forget_filed(session)
     for table, told in ((Bounce, Bounce.said), (Breaker, Breaker.reason)):
         names = [func.lower(told).contains(name, autoescape=True) for name in erased.names]
         session.execute(update(table).where(or_(*names)).values({told: ""}))

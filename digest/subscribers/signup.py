@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import address_key
 from digest.errors import Refused
+from digest.papers.filed import is_filed
 from digest.profiles.seeds import import_file
 from digest.store import Sessions, insert
 from digest.store.tables import Paper, Signup, Subscriber
@@ -149,9 +150,12 @@ def expire_signups(session: Session, now: datetime) -> int:
 
 
 def known_papers(session: Session, picks: Sequence[int]) -> tuple[int, ...]:
-    """Those of the numbers that are a paper's, in their order, each once, at most `MOST_PICKS`."""
+    """Those of the numbers that are a listed paper's, in their order, each once.
+
+    At most `MOST_PICKS`.
+    """
     wanted = list(dict.fromkeys(picks))[:MOST_PICKS]
-    found = set(session.scalars(select(Paper.id).where(Paper.id.in_(wanted))))
+    found = set(session.scalars(select(Paper.id).where(Paper.id.in_(wanted), ~is_filed())))
     return tuple(id_ for id_ in wanted if id_ in found)
 
 

@@ -224,3 +224,10 @@ def test_a_terminal_that_knows_ascii_alone_still_gets_every_title(day: Path) -> 
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
     )
     assert ran.stdout.isascii()
+
+
+def test_a_page_of_which_a_part_is_broken_is_taken_in_and_told_of(home: Path) -> None:
+    Path("page.csv").write_text("title,doi\nBees,\nRivers,10.1000/x\n,10.1000/y\nKettles,\n")
+    said = done("ingest", "page", "page.csv", "--json")
+    assert said.json[0]["listings"] == 3
+    assert said.err == "digest: page.csv: 1 broken (line 4: a row without a title)\n"

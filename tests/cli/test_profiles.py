@@ -138,6 +138,11 @@ def test_a_profile_starts_from_a_library_or_an_author(home: Path) -> None:
     Path("library.bib").write_text("@book{a, title = {Bees}, author = {Lovelace, Ada}}")
     said = done("profiles", "import", ADA, "library.bib").out
     assert said == f"{ADA}: 0 interests, 1 votes, 0 mutes; 0 of the papers were known here\n"
+    # An author's papers are those that a page has listed.
+    assert (
+        "no paper stored here is by" in digest("profiles", "import", ADA, "--author", "Ada").error
+    )
+    done("ingest", "page", "library.bib")
     said = done("profiles", "import", ADA, "--author", "A. Lovelace").out
     assert said == f"{ADA}: 0 interests, 1 votes, 0 mutes\n"
     assert digest("profiles", "import", ADA).error.startswith("nothing to import: ")

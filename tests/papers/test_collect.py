@@ -110,6 +110,15 @@ class TestVerdict:
     def test_an_empty_folder_is_quiet(self, sessions: Sessions, pages: Path) -> None:
         assert run(sessions, pages).verdict == "quiet"
 
+    def test_a_page_of_which_a_part_is_broken_is_partial(
+        self, sessions: Sessions, pages: Path
+    ) -> None:
+        (pages / "1.csv").write_bytes(b"title,doi\nBees,10.1000/x\n,10.1000/y\nRivers,\nKettles,")
+        report = run(sessions, pages)
+        assert (report.verdict, report.n_listings, report.n_refused) == ("partial", 3, 0)
+        assert report.problems == ("1.csv: 1 broken (line 3: a row without a title)",)
+        assert state(sessions).detail == report.problems[0]
+
     def test_a_bad_page_among_good_ones_is_told_and_stops_none(
         self, sessions: Sessions, pages: Path
     ) -> None:

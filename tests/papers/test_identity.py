@@ -55,6 +55,12 @@ def test_an_arxiv_id_is_known_in_every_dress_and_has_no_version(said: str, meant
             "https://www.biorxiv.org/content/10.1101/2026.01.02.123456v2.full",
             "10.1101/2026.01.02.123456",
         ),
+        # Copied from a PDF, and encoded by an address.
+        ("10.1007/978\u20103\u2010319\u201110590\u20131_53", "10.1007/978-3-319-10590-1_53"),
+        ("10.1007/97\u00ad8\u200b-3", "10.1007/978-3"),
+        ("https://doi.org/10.1000/011%3C1912:FOO%3E2.0.CO;2", "10.1000/011<1912:foo>2.0.co;2"),
+        ("https://doi.org/10.1000%2Fbees", "10.1000/bees"),
+        ("10.1000/b\u00fccher", None),
         ("10.1000/be\x00es", None),
         ("11.1000/bees", None),
         (None, None),

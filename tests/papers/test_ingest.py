@@ -127,6 +127,15 @@ def test_one_title_over_two_arxiv_ids_is_two_papers(sessions: Sessions) -> None:
     assert [paper.arxiv_id for paper in papers(sessions)] == ["2611.00001", "2611.00002"]
 
 
+def test_two_arxiv_ids_with_the_doi_of_one_volume_are_two_papers(sessions: Sessions) -> None:
+    one = replace(BEES, arxiv_id="2611.00001", doi="10.1000/volume")
+    other = Listing("Rivers", RIVERS, 2, arxiv_id="2611.00002", doi="10.1000/volume")
+    assert ingest(sessions, one, other).n_new_papers == 2
+    ingest(sessions, replace(other, arxiv_id="2611.00002v2"))
+    assert [paper.title for paper in papers(sessions)] == ["Bees That Count", "Rivers"]
+    assert count(sessions, PaperLink) == 0
+
+
 @pytest.mark.parametrize(
     "later",
     [

@@ -2,16 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 
 from digest.papers.collect import ingest_bytes
-from digest.papers.ingest import file_paper
+from digest.papers.ingest import ingest_page
 from digest.papers.news import NewsView, news_of_paper, withdrawal
 from digest.sources.listing import Listing
 from digest.store import Sessions
 from digest.store.tables import Paper, PaperNews
+from tests.papers.test_ingest import Given
 from tests.sources.arxiv_pages import BEES, rss, rss_item
 from tests.sources.other_pages import post, posts
 
@@ -37,8 +39,7 @@ FACTS = ("version", "comment", "journal_ref", "journal_doi", "code_url", "type")
 def seen(sessions: Sessions, *listings: Listing) -> None:
     """List a paper so, a day after the other."""
     for n, one in enumerate(listings):
-        with sessions() as session:
-            file_paper(session, one, at=MONDAY + n * DAY)
+        ingest_page(sessions, "pages", Given([one]), uuid4().bytes, at=MONDAY + n * DAY)
 
 
 def test_a_replacement_that_arxiv_announces_is_a_new_version(sessions: Sessions) -> None:
@@ -100,6 +101,8 @@ def test_what_the_first_listing_says_is_no_news(sessions: Sessions) -> None:
         {"abstract": "The authors have withdrawn this manuscript because it was posted twice."},
         {"title": "WITHDRAWN: Bees That Count"},
         {"title": "RETRACTED ARTICLE: Bees That Count"},
+        {"title": "Retracted article: Bees That Count"},
+        {"title": "[Retracted] Bees That Count"},
         {"type": "withdrawn"},
     ],
 )
@@ -108,13 +111,31 @@ def test_a_withdrawal_is_noticed_as_it_is_worded(sessions: Sessions, said: dict[
     assert [one.kind for one in told(sessions)] == ["withdrawn"]
 
 
+def test_a_later_version_takes_a_withdrawal_back(sessions: Sessions) -> None:
+    comment = "This paper has been temporarily withdrawn while we fix a figure"
+    fixed = listing(version=3, comment="figure fixed")
+    seen(sessions, listing(version=1), listing(version=2, comment=comment), fixed)
+    assert [one.detail for one in told(sessions)] == ["version 2", "version 3"]
+
+
+@pytest.mark.parametrize("last", [{"version": 2}, {"version": 3, "comment": "Withdrawn"}, {}])
+def test_the_same_version_and_one_that_is_withdrawn_too_do_not(
+    sessions: Sessions, last: dict[str, Any]
+) -> None:
+    withdrawn = listing(version=2, comment="Withdrawn")
+    seen(sessions, listing(version=1), withdrawn, listing(**last))
+    assert "withdrawn" in {one.kind for one in told(sessions)}
+
+
 @pytest.mark.parametrize(
     "said",
     [
         {"comment": "Withdrawn from ICLR 2026, now at the bees' workshop"},
         {"comment": "12 pages; an earlier version was withdrawn"},
         {"abstract": "We study when money is withdrawn from accounts."},
+        {"comment": "withdrawn submission to NeurIPS 2025; now at ICML 2026"},
         {"title": "Withdrawn Children at Play"},
+        {"title": "Withdrawn: Loneliness at School"},
         {"comment": ""},
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from digest.errors import BadInput, DigestError, Unknown, UnreadablePage
+from digest.papers.collect import ingest_bytes
 from digest.profiles import seeds
 from digest.profiles.exchange import ProfileImport
 from digest.profiles.interests import interests_of
@@ -224,7 +225,9 @@ https://www.biorxiv.org/content/10.1101/2026.01.02.123456v2.full
 
 def test_an_authors_papers_are_liked(sessions: Sessions) -> None:
     ada, bob = people(sessions, 2)
-    import_file(sessions, ada, b"title,authors\nBees,Ada Lovelace\nRivers,G. Hopper\n", now=NOON)
+    page = b"title,authors\nBees,Ada Lovelace\nRivers,G. Hopper\n"
+    ingest_bytes(sessions, "table", page, at=NOON)
+    import_file(sessions, ada, b"title,authors\nMine,Ada Lovelace\n", now=NOON)
     with sessions() as session:
         report = like_author(session, bob, "A. Lovelace", now=NOON)
     assert report == ProfileImport(0, 1, 0, ())

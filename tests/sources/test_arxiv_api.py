@@ -25,6 +25,13 @@ def asked(url: str | None) -> dict[str, list[str]]:
     return parse_qs(urlsplit(url).query)
 
 
+def test_what_was_revised_long_after_it_came_out_is_no_news() -> None:
+    # `sortBy=lastUpdatedDate` lists papers of any age.
+    later, sooner = api_entry(BEES, version=2), api_entry(RIVERS, version=2)
+    listings = read(api(later.replace("<published>2026", "<published>2021"), sooner))
+    assert [listing.is_news for listing in listings] == [False, True]
+
+
 def test_a_result_is_read_with_all_that_it_says() -> None:
     more = f"""{PRIMARY}<arxiv:comment>9 pages.
   Code: https://github.com/ada/bees</arxiv:comment>

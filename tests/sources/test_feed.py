@@ -26,6 +26,9 @@ def item(said: str) -> Listing:
     return listing
 
 
+LONG = "We count bees in spring, and are wrong by four percent."
+
+
 def described(text: str) -> Listing:
     return item(f"<description><![CDATA[{text}]]></description>")
 
@@ -113,6 +116,9 @@ def test_an_ill_formed_feed_is_read_as_far_as_it_goes(page: bytes) -> None:
         ("<b>Summary:</b> We count.", "We count."),
         ("Abstract interpretation is hard.", "Abstract interpretation is hard."),
         ("Summary statistics are all you need.", "Summary statistics are all you need."),
+        (f"DOI: https://doi.org/10.1000/c. {LONG}", LONG),
+        (f"Link: https://x.example/1 {LONG}", LONG),
+        ("URL: https://x.example/1 | PMID: 12", ""),
         ("<p>We count.</p><p>The post Bees appeared first on Blog.</p>", "We count."),
         ("<p>We count.</p><a href='x'>Read more</a>", "We count."),
         ("We count.<br/>Read more →", "We count."),
@@ -149,7 +155,17 @@ def test_a_description_may_hold_authors_and_votes() -> None:
         ("<link>https://x.example/10.1000/a/full</link>", "10.1000/a"),
         ("<description>J, Volume 1, May. DOI: 10.1000/c</description>", None),
         ("<description>DOI: 10.1000/c.</description>", "10.1000/c"),
+        (f"<description>DOI: 10.1000/c. {LONG}</description>", "10.1000/c"),
         ("<link>https://x.example/10.10/short</link>", None),
+        (
+            "<prism:doi>10.1175/(1998)011&lt;1912:F&gt;2.0.CO;2</prism:doi>",
+            "10.1175/(1998)011<1912:F>2.0.CO;2",
+        ),
+        (
+            "<link>https://doi.org/10.1175/(1998)011&lt;1912:F&gt;2.0.CO;2?af=R</link>",
+            "10.1175/(1998)011<1912:F>2.0.CO;2",
+        ),
+        ("<dc:identifier>doi:10.1000/a&amp;b#c?d(e)</dc:identifier>", "10.1000/a&b#c?d(e)"),
     ],
 )
 def test_a_doi_is_found_where_publishers_put_it(said: str, doi: str | None) -> None:

@@ -39,6 +39,15 @@ class Site(BaseHTTPRequestHandler):
                 self._answer(b"papers")
             case "/zipped":
                 self._answer(gzip.compress(b"papers"), ("Content-Encoding", "gzip"))
+            case "/zipped-in-parts":
+                parts = gzip.compress(b"pap") + gzip.compress(b"") + gzip.compress(b"ers") + b"\0\n"
+                self._answer(parts, ("Content-Encoding", "gzip"))
+            case "/half-of-the-second":
+                parts = gzip.compress(b"pap") + gzip.compress(b"ers")[:-4]
+                self._answer(parts, ("Content-Encoding", "gzip"))
+            case "/bombs":
+                bomb = gzip.compress(bytes(15_000_000))
+                self._answer(bomb + bomb, ("Content-Encoding", "gzip"))
             case "/bomb":
                 self._answer(gzip.compress(bytes(30_000_000)), ("Content-Encoding", "gzip"))
             case "/broken-gzip":
@@ -129,7 +138,7 @@ def test_the_body_is_read_and_the_operator_is_named(site: str) -> None:
 
 
 def test_a_zipped_body_is_unzipped(site: str) -> None:
-    assert get(f"{site}/zipped") == b"papers"
+    assert get(f"{site}/zipped") == get(f"{site}/zipped-in-parts") == b"papers"
 
 
 def test_a_redirect_to_an_allowed_host_is_followed(site: str) -> None:
@@ -192,6 +201,8 @@ def test_a_body_that_is_too_large_is_refused(site: str) -> None:
 def test_a_gzip_bomb_is_refused_before_it_is_unpacked(site: str) -> None:
     with pytest.raises(SourceUnreachable, match="more than 1,000,000 bytes"):
         get(f"{site}/bomb", max_bytes=1_000_000)
+    with pytest.raises(SourceUnreachable, match="more than 20,000,000 bytes"):
+        get(f"{site}/bombs", max_bytes=20_000_000)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +210,7 @@ def test_a_gzip_bomb_is_refused_before_it_is_unpacked(site: str) -> None:
     [
         ("/broken-gzip", "broken gzip"),
         ("/half-gzip", "broke off"),
+        ("/half-of-the-second", "broke off"),
         ("/brotli", "answered in gzip, gzip"),
     ],
 )

@@ -92,6 +92,60 @@ def test_names_and_dates_may_be_objects_and_numbers() -> None:
     assert listing.facts == {"year": 2026}
 
 
+@pytest.mark.parametrize(
+    ("said", "day"),
+    [
+        ("2020/5/12", date(2020, 5, 12)),
+        ("May 12, 2020", date(2020, 5, 12)),
+        ("Sep. 3rd, 2020", date(2020, 9, 3)),
+        ("12 May 2020", date(2020, 5, 12)),
+        ("12-May-2020", date(2020, 5, 12)),
+        ("2020 May 12", date(2020, 5, 12)),
+        ("12.05.2020", date(2020, 5, 12)),
+        ("12/05/2020", None),
+        ("May 2020", None),
+        ("31.02.2020", None),
+    ],
+)
+def test_a_day_is_read_as_people_write_it(said: str, day: date | None) -> None:
+    (listing,) = read_csv(f'title,date\nBees,"{said}"\n')
+    assert (listing.published_on, listing.facts) == (day, {"year": 2020})
+
+
+def test_what_semantic_scholar_says_of_a_paper_is_read() -> None:
+    (listing,) = read_json(
+        {
+            "paperId": "0123456789abcdef0123456789abcdef01234567",
+            "externalIds": {"ArXiv": "2611.00001", "DOI": "10.1000/b.1", "CorpusId": 7},
+            "title": "Bees",
+            "year": 2026,
+            "publicationDate": "2026-11-20",
+        }
+    )
+    assert (listing.arxiv_id, listing.doi) == ("2611.00001", "10.1000/b.1")
+    assert (listing.published_on, listing.facts) == (date(2026, 11, 20), {"year": 2026})
+
+
+@pytest.mark.parametrize(
+    ("said", "arxiv", "doi"),
+    [
+        ("arXiv:1706.03762v5 [cs.CL]", "1706.03762", None),
+        ("math.GT/0309136 [math]", "math.GT/0309136", None),
+        ("see doi:10.1000/x\u2010y.", None, "10.1000/x\u2010y"),
+        ("(10.1000/x)\u201d", None, "10.1000/x)"),
+    ],
+)
+def test_an_id_is_read_whole(said: str, arxiv: str | None, doi: str | None) -> None:
+    (listing,) = read_csv(f"title,arxiv,doi\nBees,{said},{said}\n")
+    assert (listing.arxiv_id, listing.doi) == (arxiv, doi)
+
+
+def test_empty_cells_behind_the_last_heading_say_nothing() -> None:
+    page = "title,doi\nBees,10.1000/x,\nRivers,10.1000/y,, \nKettles,10.1000/z,and more\n"
+    assert [listing.title for listing in read_csv(page)] == ["Bees", "Rivers"]
+    assert CsvFile().broken(page.encode()) == ["line 4: a row of too many fields"]
+
+
 def test_a_few_broken_lines_are_left_out_and_many_are_refused() -> None:
     good = {"title": "Bees", "doi": "10.1000/x"}
     assert len(read_json(good, good, good, {"doi": "10.1000/y"})) == 3

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digest.errors import UnreadablePage
+from digest.sources import find_reader
 from digest.sources.hf_daily import HuggingFaceDaily
 from digest.sources.listing import Listing
 from tests.shared import shared
@@ -126,7 +127,9 @@ def test_an_old_page_is_dated_by_when_its_entries_were_submitted() -> None:
 
 def test_a_day_without_papers_is_no_error() -> None:
     assert READER.recognises(b" [ ]\n")
-    assert READER.read(b"[]", SEEN_ON) == []
+    for page in (b"[]", b'{"data": []}'):
+        assert find_reader(page) == READER
+        assert READER.read(page, SEEN_ON) == []
 
 
 def test_an_entry_with_no_more_than_a_title_is_read() -> None:

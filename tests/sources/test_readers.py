@@ -1,6 +1,7 @@
 """What every reader promises, run over each of them on a page of its own."""
 
 import json
+import re
 import unicodedata
 from collections import Counter
 from datetime import date
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 import digest
 from digest.errors import UnreadablePage
 from digest.sources import MAX_PAGE_BYTES, READERS, Reader, find_reader
+from digest.sources.listing import Forgiving
 from tests.sources import arxiv_pages, other_pages
 
 SEEN_ON = date(2026, 11, 21)
@@ -71,6 +73,11 @@ GENERAL = {"feed", "json-lines"}
 # Whose pages show no date at all.
 UNDATED = {"arxiv-days"}
 
+# Which parts of a page cannot be told from what is no paper, or are read as far as they go.
+NEVER_BROKEN = {"bibtex", "feed", "trending-page", "zotero-json", "zotero-rdf"}
+forgiving = pytest.mark.parametrize(
+    "reader", [r for r in READERS if r.name not in NEVER_BROKEN], ids=lambda reader: reader.name
+)
 readers = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 anything = st.one_of(
     st.binary(max_size=400),
@@ -122,6 +129,14 @@ class TestReader:
         page = PAGES[reader.name]
         assert reader.read(page, SEEN_ON) == reader.read(page, SEEN_ON)
 
+    @pytest.mark.parametrize("front", [b"\n", b"\r\n \t", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+    def test_a_mark_or_blank_lines_in_front_change_nothing(
+        self, reader: Reader, front: bytes
+    ) -> None:
+        page = front + PAGES[reader.name]
+        assert find_reader(page) is reader
+        assert reader.read(page, SEEN_ON) == reader.read(PAGES[reader.name], SEEN_ON)
+
     @settings(deadline=None)
     @given(page=anything)
     @example(page=b"")
@@ -151,6 +166,18 @@ class TestReader:
             assert listing.title
             assert is_clean(listing.title)
             assert is_clean(listing.abstract)
+
+
+@forgiving
+def test_what_is_left_out_of_a_page_is_told(reader: Reader) -> None:
+    page = PAGES[reader.name]
+    assert isinstance(reader, Forgiving)
+    assert reader.broken(page) == []
+    title = reader.read(page, SEEN_ON)[1].title
+    spoilt = page.replace(title.encode(), b" ")
+    assert len(reader.read(spoilt, SEEN_ON)) == 2
+    (told,) = reader.broken(spoilt)
+    assert re.match(r"(entry|record|row|line) [24]: .*title", told)
 
 
 def test_an_empty_file_is_refused() -> None:

@@ -217,6 +217,10 @@ class TestAwkwardCards:
             "Subscribers Matter: Newsletters as a Benchmark",
             "May 5: A Data Set of Spring Days",
             "132 Ways to Upvote",
+            "Models",
+            "42",
+            "Code",
+            "Next",
         ],
     )
     @pytest.mark.parametrize("layout", [layout_1, layout_2])

@@ -14,7 +14,7 @@ from digest.store import Sessions, migrate, newest_revision, revision_of
 from digest.store.database import migrating
 from digest.store.dump import _tables
 from digest.store.migrate import _config
-from digest.store.tables import Interest, ListingRow, Mute, Subscriber
+from digest.store.tables import Interest, ListingRow, Mute, PaperKey, Subscriber
 from tests.store.full import fill
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -279,3 +279,33 @@ def test_what_was_a_flag_among_the_facts_becomes_a_column(first: Sessions) -> No
     go_back(first, "0004")
     with first.reading() as session:
         assert session.execute(text("SELECT count(*) FROM listings")).scalar() == 3
+
+
+KEY = "INSERT INTO paper_keys (key, paper_id) VALUES (:key, :id)"
+VOTE = """
+INSERT INTO votes (subscriber_id, paper_id, value, via, at)
+VALUES (1, :id, 'up', 'import', '2026-03-01 12:00:00.000000')
+"""
+
+
+def test_what_only_a_library_names_is_set_apart(first: Sessions) -> None:
+    move(first, "0014")
+    with first() as session:
+        session.execute(text(PAGE))
+        for id_ in (1, 2):
+            session.execute(text(PAPER), {"id": id_})
+            session.execute(text(KEY), {"key": f"title:{id_}", "id": id_})
+            session.execute(text(VOTE), {"id": id_})
+        session.execute(text(LISTING), {"id": 1, "facts": "{}"})
+    migrate(first)
+    with first() as session:
+        keys = session.scalars(select(PaperKey.key).order_by(PaperKey.paper_id))
+        assert keys.all() == ["title:1", "library:title:2"]
+        session.execute(text(KEY), {"key": "library:title:1", "id": 2})
+        session.execute(text(KEY), {"key": "library:0123", "id": 2})
+    go_back(first, "0014")
+    with first.reading() as session:
+        assert session.scalars(select(PaperKey.key).order_by(PaperKey.key)).all() == [
+            "title:1",
+            "title:2",
+        ]
