@@ -10,6 +10,7 @@ from digest import subscribers, votes
 from digest.delivery.outbox import sweep
 from digest.editions import BuildReport, due_subscribers, preview
 from digest.editions.build import FIRST_WINDOW, STORED_AT_ONCE
+from digest.editions.shard import LONGEST_WINDOW
 from digest.profiles.interests import set_interest
 from digest.store import Sessions
 from digest.store.tables import (
@@ -153,6 +154,17 @@ def test_a_first_edition_looks_back_a_week(sessions: Sessions) -> None:
     add_papers(sessions, ["graph old"], MONDAY - FIRST_WINDOW - timedelta(minutes=1))
     add_papers(sessions, ["graph young"], MONDAY - FIRST_WINDOW + timedelta(minutes=1))
     build(sessions, reader, MONDAY)
+    assert titles(edition(sessions, reader)) == ["graph young"]
+
+
+def test_who_was_away_for_long_is_shown_the_last_five_weeks(sessions: Sessions) -> None:
+    reader = add_reader(sessions, interest="graph", mix=1.0)
+    add_papers(sessions, ["graph first"], MONDAY)
+    build(sessions, reader, MONDAY)
+    back = MONDAY + 300 * DAY
+    add_papers(sessions, ["graph old"], back - LONGEST_WINDOW - timedelta(minutes=1))
+    add_papers(sessions, ["graph young"], back - LONGEST_WINDOW + timedelta(minutes=1))
+    build(sessions, reader, back)
     assert titles(edition(sessions, reader)) == ["graph young"]
 
 
