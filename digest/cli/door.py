@@ -26,17 +26,24 @@ from digest.traces import end_traces, start_traces
 
 
 def parse_day(text: str) -> date:
-    """A date as an option gives it. Raises BadInput."""
+    """A date as an option gives it. Raises BadInput, also for one of which no clock is sure."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise BadInput(f"date: must be a day like 2026-11-20, not {text!r}") from None
+    if not 1990 <= day.year <= 2200:
+        raise BadInput(f"date: must be a day from 1990 to 2200, not {day}")
+    return day
 
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, an array of objects, and nothing else.")
 ]
-Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0: all.")]
+# No database has a larger number, and there may be one more (`one_more`).
+GREATEST = 2**63 - 2
+Limit = Annotated[
+    int, typer.Option("--limit", "-n", min=0, max=GREATEST, help="At most so many; 0: all.")
+]
 Address = Annotated[str, typer.Argument(help="The subscriber's e-mail address.")]
 DAY = "YYYY-MM-DD"
 Day = Annotated[
