@@ -91,6 +91,8 @@ def interests(sessions: Sessions) -> dict[str, str]:
         ("address", "Ann <ann@example.org>", "is no e-mail address"),
         ("timezone", "Europa/Berlin", "did you mean Europe/Berlin?"),
         ("timezone", "", "an IANA name like Europe/Berlin"),
+        ("timezone", "localtime", "an IANA name like Europe/Berlin"),
+        ("timezone", "Factory", "an IANA name like Europe/Berlin"),
         ("hour", "24", "an hour from 0 to 23, not '24'"),
         ("hour", "7.5", "an hour from 0 to 23"),
         ("frequency", "hourly", "daily, weekdays or weekly, not 'hourly'"),
@@ -375,6 +377,20 @@ def test_a_pause_holds_mail_back_until_its_day(sessions: Sessions) -> None:
     assert (view.state, view.paused_until, view.next_due_at) == ("active", None, back)
 
 
+def test_what_is_set_during_a_pause_counts_when_it_ends(sessions: Sessions) -> None:
+    added(sessions, asked(timezone="America/New_York", hour=0))
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", date(2026, 3, 10), now=NOON)
+        changed = {"timezone": "Asia/Tokyo", "hour": 18, "frequency": "weekly"}
+        view = subscribers.change(session, "ann@example.org", changed, now=NOON)
+    assert (view.state, view.paused_until) == ("paused", date(2026, 3, 10))
+    assert view.next_due_at == datetime(2026, 3, 16, 9, tzinfo=UTC)
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", None, now=NOON)
+        view = subscribers.change(session, "ann@example.org", {"hour": 7}, now=NOON)
+    assert (view.state, view.next_due_at) == ("paused", None)
+
+
 def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) -> None:
     added(sessions, asked())
     with sessions() as session:
@@ -386,8 +402,9 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) ->
 
 def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) -> None:
     added(sessions, asked())
-    with sessions() as session, pytest.raises(BadInput, match="a day to come"):
-        subscribers.pause(session, "ann@example.org", NOON.date(), now=NOON)
+    for day in (NOON.date(), date(2036, 3, 15), date.max):
+        with sessions() as session, pytest.raises(BadInput, match="a day to come"):
+            subscribers.pause(session, "ann@example.org", day, now=NOON)
     left(sessions)
     refused = pytest.raises(BadInput, match=r"ann@example\.org is left")
     with sessions() as session, refused:

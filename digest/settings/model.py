@@ -37,8 +37,14 @@ _HOST_NAME = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*(?=[^.]*[a-z])[a-z0-9_-]{1,63}"
 # Somebody may be on holiday.
 _SHORTEST_SILENCE = 30
 
-# Looking them up walks a folder of 600 files.
-_zones = cache(available_timezones)
+# What a machine has besides under no name of IANA's, or for one that was not set up.
+_NO_ZONES = {"localtime", "posixrules", "Factory"}
+
+
+@cache
+def _zones() -> set[str]:
+    """Looking them up walks a folder of 600 files."""
+    return available_timezones() - _NO_ZONES
 
 
 def _time_zone(name: str) -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import address_key, is_suppressed
-from digest.editions import next_due
+from digest.editions import local_date_of, next_due, zone_of
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
 from digest.profiles.interests import MOST, set_interest
@@ -50,6 +49,7 @@ _A_DAY = timedelta(days=1)
 _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
+_LONGEST_PAUSE = timedelta(days=3653)
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
@@ -195,7 +195,7 @@ def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime)
         raise BadInput(f"{row.address} is {row.state}: there is no mail to get less of")
     if instead == "weekly":
         return change(session, row.id, {"frequency": "weekly"}, now=now)
-    until = now.astimezone(ZoneInfo(row.timezone)).date() + _PAUSE_INSTEAD
+    until = local_date_of(row.timezone, now) + _PAUSE_INSTEAD
     return pause(session, row.id, until, now=now)
 
 
@@ -220,17 +220,18 @@ def send_fresh_link(session: Session, claim: Claim, *, now: datetime) -> bool:
 
 
 def pause(session: Session, who: str | int, until: date | None, *, now: datetime) -> SubscriberView:
-    """Hold the mail back, queued mail included, until their local date `until` or for good."""
+    """Hold the mail back, queued mail included, until their local date `until` or for good.
+
+    Raises BadInput for a day that is not to come, or more than ten years away.
+    """
     row = _find(session, who)
     if row.state not in ("active", "paused"):
         raise BadInput(f"{row.address} is {row.state}: only an active subscriber can be paused")
-    zone = ZoneInfo(row.timezone)
-    if until is not None and until <= now.astimezone(zone).date():
-        raise BadInput(f"until: must be a day to come, not {until}")
-    row.state, row.paused_until, row.next_due_at = "paused", until, None
-    if until is not None:
-        eve = datetime.combine(until, time.min, zone) - timedelta(microseconds=1)
-        row.next_due_at = _next_due(row, eve)
+    today = local_date_of(row.timezone, now)
+    if until is not None and not today < until <= today + _LONGEST_PAUSE:
+        raise BadInput(f"until: must be a day to come, at most ten years away, not {until}")
+    row.state, row.paused_until = "paused", until
+    row.next_due_at = _back_at(row, until) if until else None
     if session.is_modified(row):
         # Their pause is no silence.
         _sign(row, row.next_due_at or now)
@@ -435,8 +436,11 @@ def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetim
     after = {name: getattr(asked, name) for name in _SETTINGS}
     for name, value in after.items():
         setattr(row, name, value)
-    if row.state == "active" and any(before[name] != after[name] for name in _WHEN):
-        row.next_due_at = _next_due(row, now)
+    if any(before[name] != after[name] for name in _WHEN):
+        if row.state == "active":
+            row.next_due_at = _next_due(row, now)
+        elif row.state == "paused" and row.paused_until:
+            row.next_due_at = _back_at(row, row.paused_until)
     known = set(session.scalars(select(Interest.text).where(Interest.subscriber_id == row.id)))
     new = [text for text in asked.interest.splitlines() if text not in known][: MOST - len(known)]
     for text in new:
@@ -473,6 +477,12 @@ def _sign(row: Subscriber, now: datetime) -> None:
 
 def _next_due(row: Subscriber, after: datetime) -> datetime:
     return next_due(row.timezone, row.hour, row.frequency, after)
+
+
+def _back_at(row: Subscriber, day: date) -> datetime:
+    """When the first edition after a pause until that day is due."""
+    midnight = datetime.combine(day, time.min, zone_of(row.timezone))
+    return _next_due(row, midnight - timedelta(microseconds=1))
 
 
 def _note(

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 import digest.subscribers as subscribers
-from digest.editions import preview
+from digest.editions import local_date_of, preview, zone_of
 from digest.engine.app import App
 from digest.languages import ENGLISH
 from digest.links import Claim, Purpose
@@ -75,7 +74,7 @@ class SubscriptionDoors:
     def _first_edition(self, view: SubscriberView) -> EditionMail:
         """What their first edition will be: made by the same rooms, and frozen at the next tick."""
         now = self.now()
-        today = now.astimezone(ZoneInfo(view.timezone)).date()
+        today = local_date_of(view.timezone, now)
         with self.app.sessions.reading() as session:
             made = preview(session, view.id, self.app.encoder.identity, local_date=today, now=now)
         home = f"{self.app.links.base_url}/"
@@ -109,5 +108,5 @@ def _next_digest(view: SubscriberView, now: datetime) -> str:
         return ""
     if view.next_due_at <= now:
         return "is being made now and will be with you shortly"
-    local = view.next_due_at.astimezone(ZoneInfo(view.timezone))
+    local = view.next_due_at.astimezone(zone_of(view.timezone))
     return f"comes on {ENGLISH.long_date(local.date())} at {local:%H:%M}"

@@ -205,6 +205,19 @@ def test_a_paper_that_was_voted_on_is_not_shown(sessions: Sessions) -> None:
     )
 
 
+def test_a_time_zone_that_is_not_known_here_counts_as_utc_and_stops_nobody(
+    sessions: Sessions,
+) -> None:
+    readers = [add_reader(sessions, f"{name}@example.org") for name in ("ann", "bob", "cy")]
+    for reader, zone in zip(readers, ("Mars/Olympus", "../../etc/passwd", "UTC"), strict=True):
+        with sessions() as session:
+            mine = update(Subscriber).where(Subscriber.id == reader)
+            session.execute(mine.values(timezone=zone))
+    add_papers(sessions, TOPICS, MONDAY)
+    assert build(sessions, readers, MONDAY) == BuildReport(built=3)
+    assert {next_due_at(sessions, reader) for reader in readers} == {MONDAY + DAY}
+
+
 class TestNothingNew:
     def test_an_edition_without_papers_is_stored_and_not_mailed(self, sessions: Sessions) -> None:
         reader = add_reader(sessions)
