@@ -39,11 +39,9 @@ def parse_day(text: str) -> date:
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, an array of objects, and nothing else.")
 ]
-# No database has a larger number, and there may be one more (`one_more`).
-GREATEST = 2**63 - 2
-Limit = Annotated[
-    int, typer.Option("--limit", "-n", min=0, max=GREATEST, help="At most so many; 0: all.")
-]
+# More than there will ever be of anything; a database takes no more than 2**63.
+GREATEST = 10**15
+Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0: all.")]
 Address = Annotated[str, typer.Argument(help="The subscriber's e-mail address.")]
 DAY = "YYYY-MM-DD"
 Day = Annotated[
@@ -139,7 +137,7 @@ def facts(named: Mapping[str, object]) -> None:
 
 def one_more(limit: int) -> int | None:
     """The limit of a query that lets `show` say that there is more."""
-    return limit + 1 if limit else None
+    return min(limit, GREATEST) + 1 if limit else None
 
 
 def print_json(value: object) -> None:
