@@ -9,6 +9,7 @@ import digest.subscribers as subscribers
 from digest.delivery.suppression import lift, suppress
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
+from digest.profiles.interests import set_interest
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
 from digest.store.tables import (
@@ -310,6 +311,22 @@ def test_adding_the_same_again_changes_nothing(sessions: Sessions) -> None:
     assert found(sessions) == before
 
 
+def test_an_interest_that_begins_like_another_takes_no_ones_place(sessions: Sessions) -> None:
+    """Names are cut, and one may have been given by hand."""
+    told = "statistical methods for the analysis of longitudinal biomedical data: "
+    texts = [f"{told}{what}" for what in ("mixed models", "missing values", "survival")]
+    assert added(sessions, asked(interest="\n".join([*texts, texts[0]]))) == "added"
+    assert sorted(interests(sessions).values()) == sorted(texts)
+    assert sorted(name[-4:] for name in interests(sessions)) == [" (2)", " (3)", "med…"]
+    with sessions() as session:
+        reader = subscribers.find(session, "ann@example.org").id
+        set_interest(session, reader, "graphs", "what I wrote with care", NOON)
+    assert added(sessions, asked(interest="graphs")) == "changed"
+    assert added(sessions, asked(interest="graphs")) == "unchanged"
+    assert interests(sessions)["graphs"] == "what I wrote with care"
+    assert interests(sessions)["graphs (2)"] == "graphs"
+
+
 def test_adding_with_other_settings_changes_them_and_the_next_edition(sessions: Sessions) -> None:
     added(sessions, asked())
     assert added(sessions, asked(timezone="Asia/Tokyo", hour=8)) == "changed"
@@ -402,8 +419,9 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) ->
 
 def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) -> None:
     added(sessions, asked())
-    for day in (NOON.date(), date(2036, 3, 15), date.max):
-        with sessions() as session, pytest.raises(BadInput, match="a day to come"):
+    days = {NOON.date(): "a day to come", date(2036, 3, 15): "ten years", date.max: "ten years"}
+    for day, said in days.items():
+        with sessions() as session, pytest.raises(BadInput, match=f"^until: must be .*{said}"):
             subscribers.pause(session, "ann@example.org", day, now=NOON)
     left(sessions)
     refused = pytest.raises(BadInput, match=r"ann@example\.org is left")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
+from itertools import count
 from typing import Any, Literal, cast, get_args
 
 from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
@@ -16,7 +17,7 @@ from digest.delivery.suppression import address_key, is_suppressed
 from digest.editions import local_date_of, next_due, zone_of
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
-from digest.profiles.interests import MOST, set_interest
+from digest.profiles.interests import MOST, interests_of, set_interest
 from digest.settings import Frequency, SubscriberDefaults
 from digest.store import insert
 from digest.store.deliveries import cancel, queue
@@ -228,8 +229,10 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
     if row.state not in ("active", "paused"):
         raise BadInput(f"{row.address} is {row.state}: only an active subscriber can be paused")
     today = local_date_of(row.timezone, now)
-    if until is not None and not today < until <= today + _LONGEST_PAUSE:
-        raise BadInput(f"until: must be a day to come, at most ten years away, not {until}")
+    if until is not None and until <= today:
+        raise BadInput(f"until: must be a day to come, not {until}")
+    if until is not None and until > today + _LONGEST_PAUSE:
+        raise BadInput(f"until: must be at most ten years away, not {until}")
     row.state, row.paused_until = "paused", until
     row.next_due_at = _back_at(row, until) if until else None
     if session.is_modified(row):
@@ -441,10 +444,15 @@ def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetim
             row.next_due_at = _next_due(row, now)
         elif row.state == "paused" and row.paused_until:
             row.next_due_at = _back_at(row, row.paused_until)
-    known = set(session.scalars(select(Interest.text).where(Interest.subscriber_id == row.id)))
-    new = [text for text in asked.interest.splitlines() if text not in known][: MOST - len(known)]
+    named = {view.name: view.text for view in interests_of(session, row.id)}
+    told = [text for text in asked.interest.splitlines() if text not in named.values()]
+    new = list(dict.fromkeys(told))[: MOST - len(named)]
     for text in new:
-        set_interest(session, row.id, name_of(text), text, now)
+        # Two texts may begin alike: neither takes the place of the other.
+        names = (f"{name_of(text)} ({n})" if n > 1 else name_of(text) for n in count(1))
+        name = next(name for name in names if name not in named)
+        set_interest(session, row.id, name, text, now)
+        named[name] = text
     return bool(new) or before != after
 
 
