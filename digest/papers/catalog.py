@@ -16,6 +16,7 @@ from digest.papers.embedding import vectors_of
 from digest.papers.encoder import Encoder
 from digest.papers.identity import arxiv_id, doi, title_key
 from digest.papers.momentum import WINDOW, momenta
+from digest.papers.news import was_withdrawn
 from digest.papers.summaries import summaries_of
 from digest.store.tables import ListingRow, Paper, PaperKey
 
@@ -169,6 +170,7 @@ def index_papers(session: Session, encoder: str, before: PaperIndex | None = Non
 
     papers = session.execute(
         select(Paper.id, Paper.text_hash, Paper.title, Paper.abstract)
+        .where(~was_withdrawn())
         .order_by(Paper.first_seen_at.desc(), Paper.id.desc())
         .limit(MOST_SEARCHED)
     ).all()
@@ -206,8 +208,10 @@ def search_papers(
 
 def trending_papers(session: Session, now: datetime, *, limit: int) -> list[PaperView]:
     """The papers of the last days' pages by their momentum, the highest first."""
-    listed = select(ListingRow.paper_id).where(
-        ListingRow.seen_at > now - WINDOW, ListingRow.seen_at <= now
+    listed = (
+        select(ListingRow.paper_id)
+        .join(Paper, Paper.id == ListingRow.paper_id)
+        .where(ListingRow.seen_at > now - WINDOW, ListingRow.seen_at <= now, ~was_withdrawn())
     )
     ids = sorted(session.scalars(listed.distinct()), reverse=True)
     scores = {id_: one.score for id_, one in momenta(session, ids, now).items()}
@@ -225,7 +229,7 @@ def nearest_papers(
     paper = session.get(Paper, paper_id)
     newest = session.execute(
         select(Paper.id, Paper.text_hash)
-        .where(Paper.ready_at.is_not(None), Paper.id != paper_id)
+        .where(Paper.ready_at.is_not(None), Paper.id != paper_id, ~was_withdrawn())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(NEWEST)
     ).all()

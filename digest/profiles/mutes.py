@@ -1,4 +1,6 @@
-"""What a subscriber never wants to be shown: words, authors, categories. Always obeyed.
+"""What a subscriber never wants to be shown: words, authors, categories.
+
+Obeyed wherever papers are chosen for them; what they search for themselves, they find.
 
 Whatever is compared is folded first, so that case, accents and widths make no difference.
 """
@@ -134,6 +136,12 @@ def muted(
         for text, columns in _found(session, kind, papers.tolist(), list(by_text)).items():
             hidden[np.ix_(by_text[text], columns)] = True
     return hidden[np.ix_(row_of, column_of)]
+
+
+def hidden_from(session: Session, subscriber_id: int, paper_ids: Sequence[int]) -> set[int]:
+    """Those of the papers that a subscriber must never be shown."""
+    hidden = muted(session, [subscriber_id], paper_ids)[0]
+    return {id_ for id_, hides in zip(paper_ids, hidden, strict=True) if hides}
 
 
 def with_words(papers: Sequence[tuple[str, str]], muted: Sequence[str]) -> dict[str, list[int]]:
