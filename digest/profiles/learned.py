@@ -141,7 +141,8 @@ def moved_by_votes(
     liking = profile_scores(profiles, matrix)
     after, before = (_places(row) for row in liking)
     nothing_before = m == n_votes
-    top = [int(i) for i in np.argsort(after) if after[i] <= _TOP and liking[0, i] > 0]
+    best = np.argsort(after) if profiles.known[0] else ()
+    top = [int(i) for i in best if after[i] <= _TOP and liking[0, i] > 0]
     if not nothing_before:
         top = sorted((i for i in top if before[i] > after[i]), key=lambda i: after[i] - before[i])
     return Moved(
@@ -210,7 +211,7 @@ def learned(
     known = {paper.text_hash: text_of(paper.title, paper.abstract) for paper in recent}
     points = ground.points(vectors_of(session, encoder, known), known)
     recent = [paper for paper in recent if paper.text_hash in points]
-    if not len(signals.kinds) or not recent:
+    if not profile.known[0] or not recent:
         return Learned(*told, (), ())
     scores = profile_scores(profile, np.stack([points[paper.text_hash] for paper in recent]))[0]
     order = np.argsort(-scores, kind="stable")

@@ -121,9 +121,10 @@ def rank(
     """Choose and order papers for each subscriber; `free` (u, n) says what may be shown.
 
     The share `mix` of the places goes to the best personal scores, the rest to momentum; one
-    place of a longer edition explores, by `draws` (u,), uniform between 0 and 1. A subscriber
-    without a profile gets the trending papers. Equal scores keep the candidates' order. What is
-    not finite counts as nothing known of that paper. The ranker is that of the profiles.
+    place of a longer edition explores, by `draws` (u,), uniform between 0 and 1. A subscriber who
+    told us of nothing that they like gets the trending papers. Equal scores keep the candidates'
+    order. What is not finite counts as nothing known of that paper. The ranker is that of the
+    profiles.
     """
     offered = offer_to(profiles, candidates, wishes, free=free, calibration=calibration)
     choice = choose(
@@ -172,12 +173,15 @@ def offer_to(
     explores = profiles.known & (wishes.n >= EXPLORES_FROM) & (wishes.mix > 0)
     n_all = wishes.n - explores
     n_personal = np.where(profiles.known, np.rint(n_all * wishes.mix), 0).astype(np.int64)
+    against, unwanted = _against(profiles, candidates, liking)
+    helped = _helped(liking, candidates.momentum, profiles.ranker.momentum)
     offer = Offer(
-        scores=_helped(liking, candidates.momentum, profiles.ranker.momentum),
+        # To be unlike what somebody dislikes is no reason to be shown.
+        scores=np.where(liking > against, helped, np.minimum(liking, 0)),
         momentum=candidates.momentum,
         vectors=candidates.vectors,
         free=free,
-        unwanted=_unwanted(profiles, candidates, liking),
+        unwanted=unwanted,
         n_personal=n_personal,
         n_all=n_all,
         belongs=_belongs(profiles, candidates, liking),
@@ -274,13 +278,18 @@ def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDAr
     return belongs
 
 
-def _unwanted(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.bool_]:
-    """What is near a dislike, and not liked for anything else, (u, n)."""
+def _against(
+    profiles: Profiles, candidates: Candidates, liking: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """What dislikes carry of each score, (u, n).
+
+    And what is near a dislike, and not liked for anything else, (u, n).
+    """
     signals = profiles.signals
-    unwanted = np.zeros(liking.shape, np.bool_)
+    against, unwanted = np.zeros_like(liking), np.zeros(liking.shape, np.bool_)
     places = np.flatnonzero((signals.kinds == KINDS.index("down")) & (profiles.weights < 0))
     if not len(places) or not len(candidates):
-        return unwanted
+        return against, unwanted
     who, owners = np.unique(signals.owners[places], return_inverse=True)
     rows, weights = signals.rows[places], profiles.weights[places]
     shape = len(who), len(signals.points)
@@ -290,8 +299,9 @@ def _unwanted(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDA
     np.maximum.at(greatest, owners, -weights)
     # A point's product with itself is about this large, whatever it is a point of.
     own = (candidates.points**2).mean(axis=0) @ shrink(profiles, who).T
+    against[who] = carried
     unwanted[who] = (carried < -NEAR * (greatest * own)[:, None]) & (liking[who] < 0)
-    return unwanted
+    return against, unwanted
 
 
 def _weigh(

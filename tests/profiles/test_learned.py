@@ -102,6 +102,15 @@ def test_what_may_not_be_shown_is_in_no_list(sessions: Sessions, hides: str) -> 
     assert all(len(titles & {f"robots paper {n}" for n in "cdef"}) == 4 for titles in after)
 
 
+def test_from_dislikes_alone_nothing_is_thought_to_be_liked(sessions: Sessions) -> None:
+    (ada,), papers = people(sessions, 1), read_page(sessions)
+    cast(sessions, ada, papers["proteins paper a"], "down")
+    view = known(sessions, ada)
+    assert ([vote.value for vote in view.votes], view.words, view.nearest) == (["down"], (), ())
+    with sessions.reading() as session:
+        assert moved_by_votes(session, ada, ENCODER.identity, now=LATER).up == ()
+
+
 def test_there_is_nothing_to_learn_from_nothing(sessions: Sessions) -> None:
     (ada,) = people(sessions, 1)
     assert known(sessions, ada) == Learned((), (), (), ())
