@@ -16,7 +16,8 @@ from digest.profiles.learned import (
 from digest.profiles.mutes import mute
 from digest.store import Sessions
 from digest.store.tables import VoteRow, VoteValue
-from tests.editions.world import withdraw
+from tests.editions.world import ENCODER as WORDS
+from tests.editions.world import add_papers, withdraw
 from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
 
 LATER = NOON + timedelta(days=1)
@@ -103,12 +104,15 @@ def test_what_may_not_be_shown_is_in_no_list(sessions: Sessions, hides: str) -> 
 
 
 def test_from_dislikes_alone_nothing_is_thought_to_be_liked(sessions: Sessions) -> None:
-    (ada,), papers = people(sessions, 1), read_page(sessions)
-    cast(sessions, ada, papers["proteins paper a"], "down")
-    view = known(sessions, ada)
-    assert ([vote.value for vote in view.votes], view.words, view.nearest) == (["down"], (), ())
+    (ada,) = people(sessions, 1)
+    topics = ("bees and honey", "cotton towels", "quantum strings", "protein nets", "city traffic")
+    first, *_ = add_papers(sessions, topics, NOON)
+    cast(sessions, ada, first, "down")
     with sessions.reading() as session:
-        assert moved_by_votes(session, ada, ENCODER.identity, now=LATER).up == ()
+        view = learned(session, ada, WORDS.identity, now=LATER)
+        moved = moved_by_votes(session, ada, WORDS.identity, now=LATER)
+    assert ([vote.value for vote in view.votes], view.words, view.nearest) == (["down"], (), ())
+    assert (moved.n_votes, moved.up) == (1, ())
 
 
 def test_there_is_nothing_to_learn_from_nothing(sessions: Sessions) -> None:
