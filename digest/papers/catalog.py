@@ -18,7 +18,7 @@ from digest.papers.identity import arxiv_id, doi, title_key
 from digest.papers.momentum import WINDOW, momenta
 from digest.papers.news import was_withdrawn
 from digest.papers.summaries import summaries_of
-from digest.store.tables import ListingRow, Paper, PaperKey
+from digest.store.tables import ListingRow, Page, Paper, PaperKey
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -67,9 +67,13 @@ class ListingView:
 def list_papers(
     session: Session, *, source: str | None = None, limit: int | None = None
 ) -> list[PaperView]:
-    """Papers, newest first; of one `source` if it is given."""
+    """Papers, newest first; of one `source` if it is given. Raises Unknown where it has no page."""
     query = _views().order_by(Paper.first_seen_at.desc(), Paper.id.desc()).limit(limit)
     if source is not None:
+        known = sorted(session.scalars(select(Page.source).distinct()))
+        if source not in known:
+            there = ", ".join(known) or "none"
+            raise Unknown(f"no page of {source!r} was read; there are pages of: {there}")
         listed = select(ListingRow.paper_id).where(ListingRow.source == source)
         query = query.where(Paper.id.in_(listed))
     return [_view(row) for row in session.execute(query)]
