@@ -9,6 +9,7 @@ import digest.subscribers as subscribers
 from digest.delivery.suppression import lift, suppress
 from digest.errors import BadInput, Unknown
 from digest.links import Claim
+from digest.profiles.interests import set_interest
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
 from digest.store.tables import (
@@ -91,6 +92,8 @@ def interests(sessions: Sessions) -> dict[str, str]:
         ("address", "Ann <ann@example.org>", "is no e-mail address"),
         ("timezone", "Europa/Berlin", "did you mean Europe/Berlin?"),
         ("timezone", "", "an IANA name like Europe/Berlin"),
+        ("timezone", "localtime", "an IANA name like Europe/Berlin"),
+        ("timezone", "Factory", "an IANA name like Europe/Berlin"),
         ("hour", "24", "an hour from 0 to 23, not '24'"),
         ("hour", "7.5", "an hour from 0 to 23"),
         ("frequency", "hourly", "daily, weekdays or weekly, not 'hourly'"),
@@ -308,6 +311,22 @@ def test_adding_the_same_again_changes_nothing(sessions: Sessions) -> None:
     assert found(sessions) == before
 
 
+def test_an_interest_that_begins_like_another_takes_no_ones_place(sessions: Sessions) -> None:
+    """Names are cut, and one may have been given by hand."""
+    told = "statistical methods for the analysis of longitudinal biomedical data: "
+    texts = [f"{told}{what}" for what in ("mixed models", "missing values", "survival")]
+    assert added(sessions, asked(interest="\n".join([*texts, texts[0]]))) == "added"
+    assert sorted(interests(sessions).values()) == sorted(texts)
+    assert sorted(name[-4:] for name in interests(sessions)) == [" (2)", " (3)", "med…"]
+    with sessions() as session:
+        reader = subscribers.find(session, "ann@example.org").id
+        set_interest(session, reader, "graphs", "what I wrote with care", NOON)
+    assert added(sessions, asked(interest="graphs")) == "changed"
+    assert added(sessions, asked(interest="graphs")) == "unchanged"
+    assert interests(sessions)["graphs"] == "what I wrote with care"
+    assert interests(sessions)["graphs (2)"] == "graphs"
+
+
 def test_adding_with_other_settings_changes_them_and_the_next_edition(sessions: Sessions) -> None:
     added(sessions, asked())
     assert added(sessions, asked(timezone="Asia/Tokyo", hour=8)) == "changed"
@@ -375,6 +394,20 @@ def test_a_pause_holds_mail_back_until_its_day(sessions: Sessions) -> None:
     assert (view.state, view.paused_until, view.next_due_at) == ("active", None, back)
 
 
+def test_what_is_set_during_a_pause_counts_when_it_ends(sessions: Sessions) -> None:
+    added(sessions, asked(timezone="America/New_York", hour=0))
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", date(2026, 3, 10), now=NOON)
+        changed = {"timezone": "Asia/Tokyo", "hour": 18, "frequency": "weekly"}
+        view = subscribers.change(session, "ann@example.org", changed, now=NOON)
+    assert (view.state, view.paused_until) == ("paused", date(2026, 3, 10))
+    assert view.next_due_at == datetime(2026, 3, 16, 9, tzinfo=UTC)
+    with sessions() as session:
+        subscribers.pause(session, "ann@example.org", None, now=NOON)
+        view = subscribers.change(session, "ann@example.org", {"hour": 7}, now=NOON)
+    assert (view.state, view.next_due_at) == ("paused", None)
+
+
 def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) -> None:
     added(sessions, asked())
     with sessions() as session:
@@ -386,8 +419,10 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) ->
 
 def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) -> None:
     added(sessions, asked())
-    with sessions() as session, pytest.raises(BadInput, match="a day to come"):
-        subscribers.pause(session, "ann@example.org", NOON.date(), now=NOON)
+    days = {NOON.date(): "a day to come", date(2036, 3, 15): "ten years", date.max: "ten years"}
+    for day, said in days.items():
+        with sessions() as session, pytest.raises(BadInput, match=f"^until: must be .*{said}"):
+            subscribers.pause(session, "ann@example.org", day, now=NOON)
     left(sessions)
     refused = pytest.raises(BadInput, match=r"ann@example\.org is left")
     with sessions() as session, refused:

@@ -5,6 +5,7 @@ from typing import Annotated, get_args
 import typer
 
 from digest.cli.door import (
+    GREATEST,
     LIMIT,
     Columns,
     Json,
@@ -70,7 +71,7 @@ def uncertain(ctx: typer.Context, limit: Limit = LIMIT, as_json: Json = False) -
 @app.command(epilog="Example: digest deliveries settle 41 42 --sent")
 def settle(
     ctx: typer.Context,
-    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[list[int] | None, typer.Argument(metavar="[ID]...", min=1, max=GREATEST)] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are uncertain.")] = False,
     sent: Annotated[bool, typer.Option("--sent", help="They had arrived.")] = False,
     resend: Annotated[

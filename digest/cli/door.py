@@ -26,16 +26,21 @@ from digest.traces import end_traces, start_traces
 
 
 def parse_day(text: str) -> date:
-    """A date as an option gives it. Raises BadInput."""
+    """A date as an option gives it. Raises BadInput, also for one of which no clock is sure."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise BadInput(f"date: must be a day like 2026-11-20, not {text!r}") from None
+    if not 1990 <= day.year <= 2200:
+        raise BadInput(f"date: must be a day from 1990 to 2200, not {day}")
+    return day
 
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print JSON, an array of objects, and nothing else.")
 ]
+# More than there will ever be of anything; a database takes no more than 2**63.
+GREATEST = 10**15
 Limit = Annotated[int, typer.Option("--limit", "-n", min=0, help="At most so many; 0: all.")]
 Address = Annotated[str, typer.Argument(help="The subscriber's e-mail address.")]
 DAY = "YYYY-MM-DD"
@@ -132,7 +137,7 @@ def facts(named: Mapping[str, object]) -> None:
 
 def one_more(limit: int) -> int | None:
     """The limit of a query that lets `show` say that there is more."""
-    return limit + 1 if limit else None
+    return min(limit, GREATEST) + 1 if limit else None
 
 
 def print_json(value: object) -> None:

@@ -31,6 +31,7 @@ _COLUMNS: Columns = {
     "arXiv": "arxiv_id",
     "title": "title",
 }
+_NOTHING = "Nothing was found. What is not embedded yet is found by its words alone: digest tick."
 
 
 @app.command("list", epilog="Example: digest papers list --limit 5")
@@ -116,4 +117,4 @@ def search(
         found = search_papers(session, digest.encoder, " ".join(words), limit=limit or 10**6)
     rows = [{"score": score, **asdict(view)} for score, view in found]
     columns: Columns = {"score": "score", "id": "id", "arXiv": "arxiv_id", "title": "title"}
-    show(rows, columns, as_json=as_json, empty="No papers yet.")
+    show(rows, columns, as_json=as_json, empty=_NOTHING)

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import is_suppressed
-from digest.editions import Edition, due_on, local_date_of, next_due, read_edition
+from digest.editions import Edition, due_on, local_date_of, next_due, read_edition, zone_of
 from digest.settings import Frequency
 from digest.store.tables import (
     Attempt,
@@ -139,7 +138,7 @@ def _of_none(row: Subscriber, day: date, now: datetime, *, suppressed: bool) -> 
 
 
 def _of_schedule(row: Subscriber, day: date, now: datetime) -> str:
-    zone = ZoneInfo(row.timezone)
+    zone = zone_of(row.timezone)
     today = now.astimezone(zone).date()
     due = due_on(row.timezone, row.hour, row.frequency, day)
     if due is None:
@@ -160,7 +159,7 @@ def _of_schedule(row: Subscriber, day: date, now: datetime) -> str:
 
 def _bounds(row: Subscriber, day: date) -> tuple[datetime, datetime]:
     """When a subscriber's day begins, and when the next one does."""
-    midnight = datetime.combine(day, time(), ZoneInfo(row.timezone))
+    midnight = datetime.combine(day, time(), zone_of(row.timezone))
     return midnight, midnight + timedelta(days=1)
 
 

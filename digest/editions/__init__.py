@@ -17,7 +17,7 @@ from digest.editions.edition import (
     terms_in_words,
 )
 from digest.editions.sample import Taste, sample, stored_among, varied_papers
-from digest.editions.schedule import due_on, last_due, local_date_of, next_due
+from digest.editions.schedule import due_on, last_due, local_date_of, next_due, zone_of
 from digest.ranking.types import Lane
 
 __all__ = [
@@ -48,4 +48,5 @@ __all__ = [
     "stored_among",
     "terms_in_words",
     "varied_papers",
+    "zone_of",
 ]

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine, Exists, Select, exists, func, select, union_all
+from sqlalchemy import Connection, Engine, Exists, Select, exists, func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.copies import linked_to
@@ -21,6 +21,7 @@ from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
 from digest.profiles.signals import places_of
 from digest.ranking.types import Candidates
+from digest.store import parts
 from digest.store.tables import (
     Delivery,
     EditionItemRow,
@@ -183,7 +184,7 @@ def had_by(
     # New papers have the highest numbers, and they are all that is read of a reader's history;
     # the few that are on a page again, and other papers of a work, are looked up.
     young = max(ids) - YOUNG * len(ids)
-    old = sorted(id_ for id_ in {*ids, *copies} if id_ < young)
+    old = list(parts(sorted(id_ for id_ in {*ids, *copies} if id_ < young)))
     voted = select(VoteRow.subscriber_id, VoteRow.paper_id).where(
         VoteRow.subscriber_id.in_(owners), VoteRow.at <= now
     )
@@ -191,20 +192,19 @@ def had_by(
         EditionItemRow.subscriber_id, EditionItemRow.paper_id, EditionItemRow.edition_id
     ).where(EditionItemRow.subscriber_id.in_(owners))
     votes = [voted.where(VoteRow.paper_id >= young)]
+    votes += [voted.where(VoteRow.paper_id.in_(some)) for some in old]
     items = [shown.where(EditionItemRow.paper_id >= young)]
-    if old:
-        votes.append(voted.where(VoteRow.paper_id.in_(old)))
-        items.append(shown.where(EditionItemRow.paper_id.in_(old)))
-    for owner, paper_id in session.execute(union_all(*votes)):
+    items += [shown.where(EditionItemRow.paper_id.in_(some)) for some in old]
+    for owner, paper_id in (row for query in votes for row in session.execute(query)):
         had[owner].update([paper_id, *copies[paper_id]])
-    found = session.execute(union_all(*items)).all()
+    found = [row for query in items for row in session.execute(query)]
     # Asked by their numbers: joined, all editions there are might be read.
-    editions = select(EditionRow.id).where(
-        EditionRow.id.in_({edition_id for _, _, edition_id in found}),
-        EditionRow.built_at < now,
-        ~was_taken_back(),
-    )
-    came = set(session.scalars(editions))
+    editions = select(EditionRow.id).where(EditionRow.built_at < now, ~was_taken_back())
+    came = {
+        id_
+        for some in parts(edition_id for _, _, edition_id in found)
+        for id_ in session.scalars(editions.where(EditionRow.id.in_(some)))
+    }
     for owner, paper_id, edition_id in found:
         if edition_id in came:
             had[owner].update([paper_id, *copies[paper_id]])

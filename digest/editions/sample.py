@@ -20,6 +20,7 @@ from digest.editions.outcomes import calibration_of
 from digest.papers.embedding import vectors_of
 from digest.papers.filed import is_filed
 from digest.papers.identity import arxiv_id, doi, text_hash, title_key
+from digest.papers.news import was_withdrawn
 from digest.profiles.ground import Ground, ground_of
 from digest.profiles.signals import Told, places_of, signals_from
 from digest.ranking.profile import fit_profiles
@@ -107,7 +108,7 @@ def varied_papers(session: Session, encoder: str, n: int, *, now: datetime) -> l
     """The numbers of `n` recent papers that tell tastes apart, those of large topics first."""
     recent = session.execute(
         select(Paper.id, Paper.text_hash)
-        .where(Paper.ready_at <= now, Paper.id.in_(select(ListingRow.paper_id)))
+        .where(Paper.ready_at <= now, Paper.id.in_(select(ListingRow.paper_id)), ~was_withdrawn())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(AMONG)
     ).all()

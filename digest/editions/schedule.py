@@ -1,14 +1,31 @@
 """When an edition is due: a subscriber's hour on their own clock, on the days they chose."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import count
 from zoneinfo import ZoneInfo
 
 from digest.settings import Frequency
 
+log = logging.getLogger(__name__)
+
 # A weekly edition is for the week ahead.
 WEEKLY_DAY = 0
+
+
+@cache
+def zone_of(timezone: str) -> ZoneInfo:
+    """A stored time zone; UTC, and a line in the log, where this machine does not know it.
+
+    It may have been stored by another machine, and one reader's must not stop the others.
+    """
+    try:
+        return ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        log.warning("the time zone %r is not known here and counts as UTC", timezone)
+        return ZoneInfo("UTC")
 
 
 def next_due(
@@ -45,13 +62,13 @@ def due_on(timezone: str, hour: int, frequency: Frequency, day: date) -> datetim
 
 def local_date_of(timezone: str, now: datetime) -> date:
     """The date on a subscriber's own calendar."""
-    return now.astimezone(ZoneInfo(timezone)).date()
+    return now.astimezone(zone_of(timezone)).date()
 
 
 def _due(
     days: Iterable[date], timezone: str, hour: int, frequency: Frequency
 ) -> Iterator[tuple[datetime, date]]:
-    zone = ZoneInfo(timezone)
+    zone = zone_of(timezone)
     for day in days:
         if frequency == "daily" or (
             day.weekday() < 5 if frequency == "weekdays" else day.weekday() == WEEKLY_DAY

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 
 import numpy as np
@@ -19,6 +19,10 @@ from digest.ranking.profile import fit_profiles
 from digest.ranking.rank import Rankings, rank
 from digest.ranking.ranker import Ranker
 from digest.ranking.types import Floats, Profiles, Signals, Wishes
+
+# How far back an edition looks at most, however long its reader was away or nothing came close: a
+# pause of four weeks and the week of a weekly digest.
+LONGEST_WINDOW = timedelta(days=35)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,8 @@ def shard_of(
     if ground is None:
         return None
     owners = [order.subscriber_id for order in orders]
-    new = news_of(session, min(order.since for order in orders), encoder, ground, now=now)
+    since = max(min(order.since for order in orders), now - LONGEST_WINDOW)
+    new = news_of(session, since, encoder, ground, now=now)
     had = had_by(session, owners, new, now)
     return Shard(
         orders,

@@ -17,8 +17,9 @@ from digest.papers.encoder import Encoder
 from digest.papers.filed import APART, is_filed
 from digest.papers.identity import arxiv_id, doi, title_key
 from digest.papers.momentum import WINDOW, momenta
+from digest.papers.news import was_withdrawn
 from digest.papers.summaries import summaries_of
-from digest.store.tables import ListingRow, Paper, PaperKey
+from digest.store.tables import ListingRow, Page, Paper, PaperKey
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -67,9 +68,13 @@ class ListingView:
 def list_papers(
     session: Session, *, source: str | None = None, limit: int | None = None
 ) -> list[PaperView]:
-    """Papers, newest first; of one `source` if it is given."""
+    """Papers, newest first; of one `source` if it is given. Raises Unknown where it has no page."""
     query = _views().order_by(Paper.first_seen_at.desc(), Paper.id.desc()).limit(limit)
     if source is not None:
+        known = sorted(session.scalars(select(Page.source).distinct()))
+        if source not in known:
+            there = ", ".join(known) or "none"
+            raise Unknown(f"no page of {source!r} was read; there are pages of: {there}")
         listed = select(ListingRow.paper_id).where(ListingRow.source == source)
         query = query.where(Paper.id.in_(listed))
     return [_view(row) for row in session.execute(query)]
@@ -172,7 +177,7 @@ def index_papers(session: Session, encoder: str, before: PaperIndex | None = Non
 
     papers = session.execute(
         select(Paper.id, Paper.text_hash, Paper.title, Paper.abstract)
-        .where(~is_filed())
+        .where(~is_filed(), ~was_withdrawn())
         .order_by(Paper.first_seen_at.desc(), Paper.id.desc())
         .limit(MOST_SEARCHED)
     ).all()
@@ -210,8 +215,10 @@ def search_papers(
 
 def trending_papers(session: Session, now: datetime, *, limit: int) -> list[PaperView]:
     """The papers of the last days' pages by their momentum, the highest first."""
-    listed = select(ListingRow.paper_id).where(
-        ListingRow.seen_at > now - WINDOW, ListingRow.seen_at <= now
+    listed = (
+        select(ListingRow.paper_id)
+        .join(Paper, Paper.id == ListingRow.paper_id)
+        .where(ListingRow.seen_at > now - WINDOW, ListingRow.seen_at <= now, ~was_withdrawn())
     )
     ids = sorted(session.scalars(listed.distinct()), reverse=True)
     scores = {id_: one.score for id_, one in momenta(session, ids, now).items()}
@@ -229,7 +236,7 @@ def nearest_papers(
     paper = session.get(Paper, paper_id)
     newest = session.execute(
         select(Paper.id, Paper.text_hash)
-        .where(Paper.ready_at.is_not(None), Paper.id != paper_id, ~is_filed())
+        .where(Paper.ready_at.is_not(None), Paper.id != paper_id, ~is_filed(), ~was_withdrawn())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(NEWEST)
     ).all()

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 
-from sqlalchemy import Select, exists, select, union
+from sqlalchemy import exists, select, union
 from sqlalchemy.orm import Session
 
 from digest.papers.identity import NEAR_ABSTRACT, letters_of, same_abstract
-from digest.store import insert
+from digest.store import insert, parts
 from digest.store.tables import Paper, PaperLink, PaperLinkKind, PaperMark
 
 # With how many earlier papers of the same marks a new one is compared; Y. Wang writes many.
@@ -101,19 +101,17 @@ def copies_of(session: Session, paper_id: int) -> list[Copy]:
     return [Copy(id_, title, others[id_]) for id_, title in session.execute(titles)]
 
 
-def linked_to(
-    session: Session, paper_ids: Sequence[int] | Select[tuple[int]]
-) -> list[tuple[int, int]]:
+def linked_to(session: Session, paper_ids: Iterable[int]) -> list[tuple[int, int]]:
     """The links of papers, each from both of its ends: (of these papers, the other)."""
     there = select(PaperLink.paper_id, PaperLink.other_id)
     back = select(PaperLink.other_id, PaperLink.paper_id)
-    rows = session.execute(
-        union(
-            there.where(PaperLink.paper_id.in_(paper_ids)),
-            back.where(PaperLink.other_id.in_(paper_ids)),
+    return [
+        (one, other)
+        for ids in parts(paper_ids)
+        for one, other in session.execute(
+            union(there.where(PaperLink.paper_id.in_(ids)), back.where(PaperLink.other_id.in_(ids)))
         )
-    )
-    return [(one, other) for one, other in rows]
+    ]
 
 
 def _link(

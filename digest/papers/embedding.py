@@ -1,6 +1,6 @@
 """Embedding what has no vector yet; a text is embedded once, whoever has it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from digest.papers.encoder import Encoder
 from digest.papers.identity import text_of
-from digest.store import Sessions, insert
+from digest.store import Sessions, insert, parts
 from digest.store.tables import Paper, VectorRow
 
 Encode = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -135,12 +135,6 @@ def embed_pending(
             session.execute(embedded.values(embedded_by=encoder.identity))
             session.execute(embedded.where(Paper.ready_at.is_(None)).values(ready_at=at))
     return done
-
-
-def parts(hashes: Iterable[str]) -> Iterator[list[str]]:
-    """The hashes without repetitions, in parts: SQLite takes a limited number in one statement."""
-    wanted = list(dict.fromkeys(hashes))
-    return (wanted[start : start + 5000] for start in range(0, len(wanted), 5000))
 
 
 def vectors_of(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from sqlalchemy import Exists, delete, exists, or_
 from sqlalchemy.orm import Session
 
-from digest.papers.embedding import parts
+from digest.store import parts
 from digest.store.tables import Interest, Paper, PaperKey, VectorRow, VoteRow
 
 # What stands before the keys of a filed paper.

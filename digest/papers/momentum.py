@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from digest.papers.ingest import is_news
 from digest.ranking.momentum import Floats, Standing, above_page, momentum, records
 from digest.sources import RANKING
+from digest.store import parts
 from digest.store.tables import ListingRow, Page, Paper, VoteRow
 
 # A page older than this says nothing of today.
@@ -255,15 +256,15 @@ def _votes(
     session: Session, paper_ids: Collection[int], now: datetime
 ) -> tuple[dict[int, int], dict[int, int]]:
     """How many of our readers lately voted each of these up or saved it, and how many down."""
-    rows = session.execute(
-        select(VoteRow.paper_id, VoteRow.value, func.count().label("n"))
-        .where(VoteRow.paper_id.in_(paper_ids), *_lately(now))
-        .group_by(VoteRow.paper_id, VoteRow.value)
-    )
     ups: dict[int, int] = defaultdict(int)
     downs: dict[int, int] = defaultdict(int)
-    for row in rows:
-        (downs if row.value == "down" else ups)[row.paper_id] += row.n
+    for ids in parts(paper_ids):
+        for row in session.execute(
+            select(VoteRow.paper_id, VoteRow.value, func.count().label("n"))
+            .where(VoteRow.paper_id.in_(ids), *_lately(now))
+            .group_by(VoteRow.paper_id, VoteRow.value)
+        ):
+            (downs if row.value == "down" else ups)[row.paper_id] += row.n
     return ups, downs
 
 

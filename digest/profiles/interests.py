@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from digest.errors import BadInput
 from digest.languages import msgid
 from digest.papers.clean import one_line, plain
-from digest.papers.embedding import embed_texts, is_other, parts
+from digest.papers.embedding import embed_texts, is_other
 from digest.papers.encoder import Encoder
 from digest.papers.identity import text_hash
-from digest.store import Sessions, insert
+from digest.store import Sessions, insert, parts
 from digest.store.tables import Interest
 
 LONGEST_NAME, LONGEST_TEXT, MOST = 80, 4000, 20

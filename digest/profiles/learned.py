@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from digest.papers.catalog import PaperView, nearest_papers
 from digest.papers.embedding import vectors_of
 from digest.papers.filed import is_filed
 from digest.papers.identity import text_of
+from digest.papers.news import was_withdrawn
 from digest.profiles.ground import ground_of
 from digest.profiles.interests import InterestView, interests_of
+from digest.profiles.mutes import hidden_from
 from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.profile import scores as profile_scores
@@ -29,6 +32,8 @@ READ = 20
 # Votes that are the last ones, and the new papers that they are tried on.
 LAST = 6
 _NEW, _TOP, _A_WEEK = 500, 20, timedelta(days=7)
+# Papers near another that are looked at for each that is shown.
+_LOOKED_AT = 10
 # A pair of words takes the place of one of them from this part of its score on.
 PAIR = 0.7
 
@@ -137,7 +142,8 @@ def moved_by_votes(
     liking = profile_scores(profiles, matrix)
     after, before = (_places(row) for row in liking)
     nothing_before = m == n_votes
-    top = [int(i) for i in np.argsort(after) if after[i] <= _TOP and liking[0, i] > 0]
+    best = np.argsort(after) if profiles.known[0] else ()
+    top = [int(i) for i in best if after[i] <= _TOP and liking[0, i] > 0]
     if not nothing_before:
         top = sorted((i for i in top if before[i] > after[i]), key=lambda i: after[i] - before[i])
     return Moved(
@@ -165,18 +171,31 @@ def _places(scores: NDArray[np.float32]) -> NDArray[np.int64]:
 def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
     shown = select(EditionItemRow.paper_id).where(EditionItemRow.subscriber_id == subscriber_id)
     voted = select(VoteRow.paper_id).where(VoteRow.subscriber_id == subscriber_id)
-    return session.execute(
+    unseen = (Paper.ready_at > now - _A_WEEK, Paper.id.not_in(shown), Paper.id.not_in(voted))
+    return _newest(session, subscriber_id, *unseen, now=now, n=_NEW)
+
+
+def _newest(
+    session: Session, subscriber_id: int, *where: ColumnElement[bool], now: datetime, n: int
+) -> Sequence[Any]:
+    """The newest papers that may be shown to a subscriber, of `n`."""
+    papers = session.execute(
         select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
-        .where(
-            Paper.ready_at > now - _A_WEEK,
-            Paper.ready_at <= now,
-            Paper.id.not_in(shown),
-            Paper.id.not_in(voted),
-            ~is_filed(),
-        )
+        .where(Paper.ready_at <= now, ~is_filed(), ~was_withdrawn(), *where)
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
-        .limit(_NEW)
+        .limit(n)
     ).all()
+    hidden = hidden_from(session, subscriber_id, [paper.id for paper in papers])
+    return [paper for paper in papers if paper.id not in hidden]
+
+
+def nearest_for(
+    session: Session, subscriber_id: int, paper_id: int, encoder: str, *, n: int
+) -> list[tuple[float, PaperView]]:
+    """The `n` papers nearest to one of them that a subscriber may be shown, with the cosine."""
+    found = nearest_papers(session, paper_id, encoder, limit=_LOOKED_AT * n)
+    hidden = hidden_from(session, subscriber_id, [paper.id for _, paper in found])
+    return [one for one in found if one[1].id not in hidden][:n]
 
 
 def learned(
@@ -189,16 +208,11 @@ def learned(
         return Learned(*told, (), ())
     signals = signals_of(session, [subscriber_id], encoder, ground, now=now)
     profile = fit_profiles(signals, ground.space, in_force(session).live)
-    recent = session.execute(
-        select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
-        .where(Paper.ready_at <= now, ~is_filed())
-        .order_by(Paper.ready_at.desc(), Paper.id.desc())
-        .limit(RECENT)
-    ).all()
+    recent = _newest(session, subscriber_id, now=now, n=RECENT)
     known = {paper.text_hash: text_of(paper.title, paper.abstract) for paper in recent}
     points = ground.points(vectors_of(session, encoder, known), known)
     recent = [paper for paper in recent if paper.text_hash in points]
-    if not len(signals.kinds) or not recent:
+    if not profile.known[0] or not recent:
         return Learned(*told, (), ())
     scores = profile_scores(profile, np.stack([points[paper.text_hash] for paper in recent]))[0]
     order = np.argsort(-scores, kind="stable")

@@ -1,4 +1,6 @@
-"""What a subscriber never wants to be shown: words, authors, categories. Always obeyed.
+"""What a subscriber never wants to be shown: words, authors, categories.
+
+Obeyed wherever papers are chosen for them; what they search for themselves, they find.
 
 Whatever is compared is folded first, so that case, accents and widths make no difference.
 """
@@ -6,7 +8,7 @@ Whatever is compared is folded first, so that case, accents and widths make no d
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -21,13 +23,11 @@ from sqlalchemy.orm import Session
 from digest.errors import BadInput
 from digest.languages import msgid
 from digest.papers.clean import one_line
-from digest.store import insert
+from digest.store import insert, parts
 from digest.store.tables import ListingRow, Mute, MuteKind, Paper
 
 LONGEST_MUTE, MOST_MUTES = 100, 200
 
-# SQLite takes a limited number of parameters in one statement.
-_AT_ONCE = 5000
 _NAMED = 30
 # A day's candidates, so that shard after shard need not fold the same texts again.
 _REMEMBERED = 2048
@@ -144,7 +144,7 @@ def muted(
     told: dict[MuteKind, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     if len(papers):
         rows = {id_: row for row, id_ in enumerate(owners.tolist())}
-        for ids in _parts(list(rows)):
+        for ids in parts(rows):
             query = select(Mute.kind, Mute.text, Mute.subscriber_id)
             for kind, text, owner in session.execute(query.where(Mute.subscriber_id.in_(ids))):
                 told[kind][text].append(rows[owner])
@@ -153,6 +153,12 @@ def muted(
         for text, columns in _found(session, kind, papers.tolist(), list(by_text)).items():
             hidden[np.ix_(by_text[text], columns)] = True
     return hidden[np.ix_(row_of, column_of)]
+
+
+def hidden_from(session: Session, subscriber_id: int, paper_ids: Sequence[int]) -> set[int]:
+    """Those of the papers that a subscriber must never be shown."""
+    hidden = muted(session, [subscriber_id], paper_ids)[0]
+    return {id_ for id_, hides in zip(paper_ids, hidden, strict=True) if hides}
 
 
 def with_words(papers: Sequence[tuple[str, str]], muted: Sequence[str]) -> dict[str, list[int]]:
@@ -224,7 +230,7 @@ def _found(
         return by_authors([wrote[id_][0] if id_ in wrote else () for id_ in ids], texts)
     # A paper is in every category that any of its listings tells.
     listed: dict[int, set[str]] = defaultdict(set)
-    for part in _parts(ids):
+    for part in parts(ids):
         query = select(ListingRow.paper_id, ListingRow.facts["categories"])
         for id_, told in session.execute(query.where(ListingRow.paper_id.in_(part))):
             if isinstance(told, list):
@@ -235,13 +241,9 @@ def _found(
 def _read(session: Session, ids: Sequence[int], *columns: Any) -> dict[int, Any]:
     return {
         row[0]: row[1:]
-        for part in _parts(ids)
+        for part in parts(ids)
         for row in session.execute(select(Paper.id, *columns).where(Paper.id.in_(part)))
     }
-
-
-def _parts(ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
 
 
 def _key(kind: MuteKind, text: str) -> str:

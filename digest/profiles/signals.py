@@ -8,10 +8,11 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from digest.papers.embedding import parts, vectors_of
+from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_of
 from digest.profiles.ground import Ground, Place
 from digest.ranking.types import KINDS, Floats, SignalKind, Signals
+from digest.store import parts
 from digest.store.tables import Interest, Paper, VoteRow
 
 

@@ -143,8 +143,9 @@ def rank(
     The share `mix` of the places goes to the best personal scores, the rest to momentum, or to
     personal scores where little trends; one place of a longer edition explores, by `draws` (u,),
     uniform between 0 and 1. What a profile says no more of than chance would has no place by it. A
-    subscriber without a profile gets the trending papers. Equal scores keep the candidates' order.
-    What is not finite counts as nothing known of that paper. The ranker is that of the profiles.
+    subscriber who told us of nothing that they like gets the trending papers. Equal scores keep the
+    candidates' order. What is not finite counts as nothing known of that paper. The ranker is that
+    of the profiles.
     """
     offered = offer_to(profiles, candidates, wishes, free=free, calibration=calibration)
     choice = choose(
@@ -196,12 +197,15 @@ def offer_to(
     n_noticed = (free & (candidates.momentum >= NOTICED)).sum(axis=1)
     wanted = np.where(wishes.mix > 0, np.maximum(np.rint(n_all * wishes.mix), n_all - n_noticed), 0)
     n_personal = np.where(profiles.known, wanted, 0).astype(np.int64)
+    against, unwanted = _against(profiles, candidates, liking)
+    helped = _helped(liking, candidates.momentum, profiles.ranker.momentum)
     offer = Offer(
-        scores=_helped(liking, candidates.momentum, profiles.ranker.momentum),
+        # To be unlike what somebody dislikes is no reason to be shown.
+        scores=np.where(liking > against, helped, np.minimum(liking, 0)),
         momentum=candidates.momentum,
         vectors=candidates.vectors,
         free=free,
-        unwanted=_unwanted(profiles, candidates, liking),
+        unwanted=unwanted,
         n_personal=n_personal,
         n_all=n_all,
         least_score=LEAST_SCORE,
@@ -314,13 +318,18 @@ def _belongs(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDAr
     return belongs
 
 
-def _unwanted(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDArray[np.bool_]:
-    """What is near a dislike, and not liked for anything else, (u, n)."""
+def _against(
+    profiles: Profiles, candidates: Candidates, liking: Floats
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """What dislikes carry of each score, (u, n).
+
+    And what is near a dislike, and not liked for anything else, (u, n).
+    """
     signals = profiles.signals
-    unwanted = np.zeros(liking.shape, np.bool_)
+    against, unwanted = np.zeros_like(liking), np.zeros(liking.shape, np.bool_)
     places = np.flatnonzero((signals.kinds == KINDS.index("down")) & (profiles.weights < 0))
     if not len(places) or not len(candidates):
-        return unwanted
+        return against, unwanted
     who, owners = np.unique(signals.owners[places], return_inverse=True)
     rows, weights = signals.rows[places], profiles.weights[places]
     shape = len(who), len(signals.points)
@@ -329,8 +338,9 @@ def _unwanted(profiles: Profiles, candidates: Candidates, liking: Floats) -> NDA
     greatest = np.zeros(len(who), np.float32)
     np.maximum.at(greatest, owners, -weights)
     own = shrink(profiles, who) @ _likeness_to_itself(candidates)
+    against[who] = carried
     unwanted[who] = (carried < -NEAR * (greatest * own)[:, None]) & (liking[who] < 0)
-    return unwanted
+    return against, unwanted
 
 
 def _likeness_to_itself(candidates: Candidates) -> Floats:

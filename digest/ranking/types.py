@@ -88,8 +88,10 @@ class Profiles:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """Whether a subscriber has told us anything, shape (u,)."""
-        known: NDArray[np.bool_] = self.signals.sizes > 0
+        """Whether a subscriber has told us of anything that they like, shape (u,)."""
+        signals = self.signals
+        likes = signals.owners[signals.kinds != KINDS.index("down")]
+        known: NDArray[np.bool_] = np.isin(np.arange(len(signals.sizes)), likes)
         return known
 
 

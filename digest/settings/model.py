@@ -48,9 +48,14 @@ _WHY = (
     msgid("There must be something after the @-sign."),
     msgid("There must be something before the @-sign."),
 )
+# What a machine has besides under no name of IANA's, or for one that was not set up.
+_NO_ZONES = {"localtime", "posixrules", "Factory"}
 
-# Looking them up walks a folder of 600 files.
-_zones = cache(available_timezones)
+
+@cache
+def _zones() -> set[str]:
+    """Looking them up walks a folder of 600 files."""
+    return available_timezones() - _NO_ZONES
 
 
 def _time_zone(name: str) -> str:

@@ -1,6 +1,6 @@
 """Store: tables, sessions and migrations; the only room that knows SQLite from PostgreSQL."""
 
-from digest.store.database import Sessions, insert, one_writer, open_database, wipe
+from digest.store.database import Sessions, insert, one_writer, open_database, parts, wipe
 from digest.store.migrate import migrate, newest_revision, revision_of
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "newest_revision",
     "one_writer",
     "open_database",
+    "parts",
     "revision_of",
     "wipe",
 ]

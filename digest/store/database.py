@@ -1,11 +1,11 @@
 """Opening the database: the only module that knows SQLite from PostgreSQL."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, FromClause, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,7 +18,11 @@ from digest.errors import BadSettings, ServiceUnreachable, WrongDatabase
 from digest.settings import PostgresqlSettings, without_password
 from digest.store.tables import Base
 
+T = TypeVar("T")
+
 _READ_ONLY = "digest_read_only"
+# Values in one statement: SQLite takes 32,766, PostgreSQL twice as many.
+_AT_ONCE = 5000
 _GONE_MILLISECONDS = 30_000
 # Who migrates holds this lock of PostgreSQL's, and waits so long for those of tables: whoever
 # comes after a lock that is waited for waits, too.
@@ -136,6 +140,12 @@ def insert(session: Session, table: type[Base] | FromClause) -> Any:
     """An INSERT that knows `on_conflict_do_nothing` and `on_conflict_do_update`."""
     dialect = session.get_bind().dialect.name
     return (sqlite if dialect == "sqlite" else postgresql).insert(table)
+
+
+def parts(values: Iterable[T]) -> Iterator[list[T]]:
+    """The values without repetitions, in parts: a statement takes a limited number of them."""
+    wanted = list(dict.fromkeys(values))
+    return (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, time, timedelta
 from difflib import get_close_matches
+from itertools import count
 from typing import Any, Literal, cast, get_args
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import address_key, is_suppressed
-from digest.editions import next_due
+from digest.editions import local_date_of, next_due, zone_of
 from digest.errors import BadInput, Unknown
 from digest.languages import Message, msgid
 from digest.links import Claim
 from digest.papers.filed import forget_filed
-from digest.profiles.interests import MOST, set_interest
+from digest.profiles.interests import MOST, interests_of, set_interest
 from digest.settings import Frequency, SubscriberDefaults
 from digest.store import insert
 from digest.store.deliveries import cancel, queue
@@ -59,6 +59,7 @@ _A_DAY = timedelta(days=1)
 _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
+_LONGEST_PAUSE = timedelta(days=3653)
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
@@ -206,7 +207,7 @@ def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime)
         raise _is_not(row, msgid("%(address)s is %(state)s: there is no mail to get less of"))
     if instead == "weekly":
         return change(session, row.id, {"frequency": "weekly"}, now=now)
-    until = now.astimezone(ZoneInfo(row.timezone)).date() + _PAUSE_INSTEAD
+    until = local_date_of(row.timezone, now) + _PAUSE_INSTEAD
     return pause(session, row.id, until, now=now)
 
 
@@ -231,19 +232,22 @@ def send_fresh_link(session: Session, claim: Claim, *, now: datetime) -> bool:
 
 
 def pause(session: Session, who: str | int, until: date | None, *, now: datetime) -> SubscriberView:
-    """Hold the mail back, queued mail included, until their local date `until` or for good."""
+    """Hold the mail back, queued mail included, until their local date `until` or for good.
+
+    Raises BadInput for a day that is not to come, or more than ten years away.
+    """
     row = _find(session, who)
     if row.state not in ("active", "paused"):
         raise _is_not(
             row, msgid("%(address)s is %(state)s: only an active subscriber can be paused")
         )
-    zone = ZoneInfo(row.timezone)
-    if until is not None and until <= now.astimezone(zone).date():
+    today = local_date_of(row.timezone, now)
+    if until is not None and until <= today:
         raise BadInput(msgid("must be a day to come, not %(given)s", given=until), field="until")
-    row.state, row.paused_until, row.next_due_at = "paused", until, None
-    if until is not None:
-        eve = datetime.combine(until, time.min, zone) - timedelta(microseconds=1)
-        row.next_due_at = _next_due(row, eve)
+    if until is not None and until > today + _LONGEST_PAUSE:
+        raise BadInput(msgid("must be at most ten years away"), field="until")
+    row.state, row.paused_until = "paused", until
+    row.next_due_at = _back_at(row, until) if until else None
     if session.is_modified(row):
         # Their pause is no silence.
         _sign(row, row.next_due_at or now)
@@ -459,12 +463,20 @@ def _settle(session: Session, row: Subscriber, asked: Subscription, now: datetim
     after = {name: getattr(asked, name) for name in _SETTINGS}
     for name, value in after.items():
         setattr(row, name, value)
-    if row.state == "active" and any(before[name] != after[name] for name in _WHEN):
-        row.next_due_at = _next_due(row, now)
-    known = set(session.scalars(select(Interest.text).where(Interest.subscriber_id == row.id)))
-    new = [text for text in asked.interest.splitlines() if text not in known][: MOST - len(known)]
+    if any(before[name] != after[name] for name in _WHEN):
+        if row.state == "active":
+            row.next_due_at = _next_due(row, now)
+        elif row.state == "paused" and row.paused_until:
+            row.next_due_at = _back_at(row, row.paused_until)
+    named = {view.name: view.text for view in interests_of(session, row.id)}
+    told = [text for text in asked.interest.splitlines() if text not in named.values()]
+    new = list(dict.fromkeys(told))[: MOST - len(named)]
     for text in new:
-        set_interest(session, row.id, name_of(text), text, now)
+        # Two texts may begin alike: neither takes the place of the other.
+        names = (f"{name_of(text)} ({n})" if n > 1 else name_of(text) for n in count(1))
+        name = next(name for name in names if name not in named)
+        set_interest(session, row.id, name, text, now)
+        named[name] = text
     return bool(new) or before != after
 
 
@@ -497,6 +509,12 @@ def _sign(row: Subscriber, now: datetime) -> None:
 
 def _next_due(row: Subscriber, after: datetime) -> datetime:
     return next_due(row.timezone, row.hour, row.frequency, after)
+
+
+def _back_at(row: Subscriber, day: date) -> datetime:
+    """When the first edition after a pause until that day is due."""
+    midnight = datetime.combine(day, time.min, zone_of(row.timezone))
+    return _next_due(row, midnight - timedelta(microseconds=1))
 
 
 def _note(

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.routing import BaseRoute, Mount, Route, Router, compile_path
 
 from digest.engine.app import App
 from digest.errors import Deferred, DigestError, Refused
@@ -28,7 +28,7 @@ from digest.web.feeds import FeedDoors
 from digest.web.health import HealthDoors
 from digest.web.joining import JoiningDoors
 from digest.web.metrics import Measured, MetricsDoors
-from digest.web.preferences import PreferencesDoors
+from digest.web.preferences import LONGEST_INTERESTS, PreferencesDoors
 from digest.web.presses import require_our_page
 from digest.web.problems import Problems
 from digest.web.reading import ReadingDoors
@@ -46,9 +46,11 @@ LONGEST_BODY = 64 * 1024
 SECONDS = 30.0
 # One click must work from wherever it is pressed, and relays post from where they are.
 _FROM_ANYWHERE = ("/unsubscribe/{token}", bounces.PATH)
-
-
-_LONGER = {bounces.PATH: bounces.LONGEST_BODY, "/subscribe": joining.LONGEST_BODY}
+_LONGER = {
+    bounces.PATH: bounces.LONGEST_BODY,
+    "/subscribe": joining.LONGEST_BODY,
+    "/preferences/{token}/interests": LONGEST_INTERESTS,
+}
 
 
 def _utc_now() -> datetime:
@@ -82,7 +84,7 @@ def create_web(app: App, *, now: Callable[[], datetime] = _utc_now) -> Starlette
                 WholeBody,
                 longest=LONGEST_BODY,
                 longer={
-                    base + path: longest
+                    compile_path(base + path)[0]: longest
                     for base in {"", prefix}
                     for path, longest in _LONGER.items()
                 },

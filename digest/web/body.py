@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from re import Pattern
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class WholeBody:
     """Puts the body into `request.state.body`, and refuses one of more than `longest` bytes.
 
-    For a path of `longer` it is that many. One that takes longer than `seconds` is refused as well.
+    For a path that one of `longer` matches it is that many. One that takes longer than `seconds` is
+    refused as well.
 
     A visitor who sends slowly so holds a connection, and none of the threads that doors run in.
     """
@@ -19,7 +21,7 @@ class WholeBody:
         app: ASGIApp,
         *,
         longest: int,
-        longer: Mapping[str, int],
+        longer: Mapping[Pattern[str], int],
         refusal: ASGIApp,
         seconds: float,
         too_slow: ASGIApp,
@@ -37,7 +39,8 @@ class WholeBody:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        longest = self.longer.get(scope["path"], self.longest)
+        path = scope["path"]
+        longest = next((n for one, n in self.longer.items() if one.match(path)), self.longest)
         answer = self.app
         try:
             async with asyncio.timeout(self.seconds):

@@ -22,6 +22,11 @@ def lists_of(body: bytes) -> Mapping[str, Sequence[str]]:
     return found
 
 
+def numbers_in(values: Sequence[str]) -> list[int]:
+    """Those of a field's values that are numbers, as rows have them."""
+    return [int(text) for text in values if text.isdecimal() and len(text) < 16]
+
+
 def fields_of(body: bytes) -> dict[str, str]:
     """The last value of every field."""
     return {name: values[-1] for name, values in lists_of(body).items()}

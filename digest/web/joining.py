@@ -28,6 +28,7 @@ from digest.subscribers.throttle import network_of
 from digest.text import one_line, shorten
 from digest.web.answers import Pages, as_json
 from digest.web.choices import FREQUENCIES, HOURS, in_words, mixes_with, zones
+from digest.web.forms import numbers_in
 from digest.web.pace import Pace, host_of
 from digest.web.search import Finder
 from digest.web.uploads import Sent, sent_in
@@ -273,9 +274,7 @@ def _offered(view: PaperView, picked: Sequence[int]) -> Offered:
 
 
 def _picks(sent: Sent) -> list[int]:
-    return [
-        int(text) for text in sent.fields.get("pick", ()) if text.isdecimal() and len(text) < 16
-    ]
+    return numbers_in(sent.fields.get("pick", ()))
 
 
 @lru_cache(8)

@@ -22,6 +22,9 @@ from digest.errors import BadInput, Unknown
 from digest.languages import msgid, own_names
 from digest.links import Claim, Purpose
 from digest.profiles.interests import (
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    MOST,
     InterestEdit,
     InterestView,
     change_interests,
@@ -35,7 +38,7 @@ from digest.subscribers import SubscriberView
 from digest.votes import forget_votes, undo_vote, vote
 from digest.web.answers import PRIVATE, SHUT, Pages, go_to
 from digest.web.choices import FREQUENCIES, HOURS, in_words, mixes_with, zones
-from digest.web.forms import fields_of, lists_of
+from digest.web.forms import fields_of, lists_of, numbers_in
 
 Given = Mapping[str, Sequence[str]]
 Faults = dict[str, str]
@@ -46,6 +49,8 @@ _MUTE_KINDS: Mapping[MuteKind, str] = {
     "author": msgid("an author"),
     "category": msgid("a category"),
 }
+# A letter takes up to four bytes, and each of them three in a form.
+LONGEST_INTERESTS = 12 * (MOST + 1) * (LONGEST_NAME + LONGEST_TEXT)
 # Of what was learned, so much is shown: words, and papers that are not voted on; votes.
 _SHOWN, _LOOKED_AT, _VOTES_SHOWN = 8, 40, 100
 
@@ -207,13 +212,14 @@ class PreferencesDoors:
         return faults
 
     def _mutes(self, session: Session, view: SubscriberView, given: Given) -> Faults:
-        known = mutes_of(session, view.id)
-        for n in given.get("unmute", ()):
-            if n.isdecimal() and len(n) < 5 and int(n) < len(known):
-                unmute(session, view.id, known[int(n)].kind, known[int(n)].text)
-        kind, text = _last(given, "kind"), _last(given, "text").strip()
+        kinds = {str(kind): kind for kind in _MUTE_KINDS}
+        for one in given.get("unmute", ()):
+            kind, _, text = one.partition(" ")
+            if kind in kinds:
+                unmute(session, view.id, kinds[kind], text)
+        text = _last(given, "text").strip()
         if text:
-            wanted = next((one for one in _MUTE_KINDS if one == kind), None)
+            wanted = kinds.get(_last(given, "kind"))
             if wanted is None:
                 raise BadInput(msgid("must be one of these"), field="kind")
             try:
@@ -229,16 +235,13 @@ class PreferencesDoors:
 
     def _learned(self, session: Session, view: SubscriberView, given: Given) -> Faults:
         """Forget votes; want less of a paper; never see a word: what is ticked."""
-        known = self._known(session, view)
-        for one in known.votes:
-            if str(one.paper_id) in given.get("forget", ()):
-                undo_vote(session, view.id, one.paper_id)
-        for near in known.nearest:
-            if str(near.paper_id) in given.get("less", ()):
-                vote(session, view.id, near.paper_id, "down", at=self.now(), via="web")
-        for word in known.words:
-            if word in given.get("never", ()):
-                mute(session, view.id, "word", word, self.now())
+        # What was shown may not be what would be shown now: the ticks are what is meant.
+        for paper_id in numbers_in(given.get("forget", ())):
+            undo_vote(session, view.id, paper_id)
+        for paper_id in subscribers.known_papers(session, numbers_in(given.get("less", ()))):
+            vote(session, view.id, paper_id, "down", at=self.now(), via="web")
+        for word in given.get("never", ()):
+            mute(session, view.id, "word", word, self.now())
         return {}
 
     def _stay(self, session: Session, view: SubscriberView, _given: Given) -> Faults:

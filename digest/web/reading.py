@@ -16,8 +16,7 @@ from digest.languages import Language, msgid
 from digest.links import Claim, Purpose
 from digest.mail.content import MailPaper
 from digest.mail.edition import EditionLinks, edition_mail
-from digest.papers.catalog import nearest_papers
-from digest.profiles.learned import LAST, Moved, VoteView, moved_by_votes, votes_of
+from digest.profiles.learned import LAST, Moved, VoteView, moved_by_votes, nearest_for, votes_of
 from digest.profiles.mutes import mute, mutes_of, names_of
 from digest.store.tables import MuteKind, VoteValue
 from digest.text import one_line, web_link
@@ -217,7 +216,7 @@ class ReadingDoors:
             item = self._item(session, claim, request)
             edition = read_edition(session, claim.edition_id)
             votes = votes_of(session, claim.subscriber_id)
-            near = nearest_papers(session, item.paper_id, encoder, limit=_NEAREST)
+            near = nearest_for(session, claim.subscriber_id, item.paper_id, encoder, n=_NEAREST)
             named = names_of(session, item.paper_id)
             muted = {(one.kind, one.text) for one in mutes_of(session, claim.subscriber_id)}
         shown = edition_mail(

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 import digest.subscribers as subscribers
-from digest.editions import preview
+from digest.editions import local_date_of, preview, zone_of
 from digest.engine.app import App
 from digest.languages import Language
 from digest.links import Claim, Purpose
@@ -76,7 +75,7 @@ class SubscriptionDoors:
     def _first_edition(self, request: Request, view: SubscriberView) -> EditionMail:
         """What their first edition will be: made by the same rooms, and frozen at the next tick."""
         now = self.now()
-        today = now.astimezone(ZoneInfo(view.timezone)).date()
+        today = local_date_of(view.timezone, now)
         with self.app.sessions.reading() as session:
             made = preview(session, view.id, self.app.encoder.identity, local_date=today, now=now)
         home = f"{self.app.links.base_url}/"
@@ -118,7 +117,7 @@ def _next_digest(view: SubscriberView, now: datetime, spoken: Language) -> str:
         return ""
     if view.next_due_at <= now:
         return spoken.gettext("is being made now and will be with you shortly")
-    local = view.next_due_at.astimezone(ZoneInfo(view.timezone))
+    local = view.next_due_at.astimezone(zone_of(view.timezone))
     return spoken.gettext(
         "comes on %(day)s at %(hour)s", day=spoken.long_date(local.date()), hour=f"{local:%H:%M}"
     )

@@ -108,6 +108,7 @@ def test_a_files_name_cannot_steer_the_terminal(home: Path) -> None:
         (["list", "--state", "lost"], "state: one of pending, active, paused, "),
         (["pause", "bob@example.org", "--until", "soon"], "date: must be a day like 2026-11-20"),
         (["pause", "bob@example.org", "--until", "2020-01-01"], "until: must be a day to come"),
+        (["pause", "bob@example.org", "--until", "9999-12-31"], "date: must be a day from 1990 to"),
         (["import", "absent.csv"], "cannot read absent.csv: No such file or directory"),
         (["import", "."], "cannot read .: Is a directory"),
     ],
@@ -159,6 +160,8 @@ def test_an_unknown_subscriber_is_one_line_with_the_nearest(home: Path, command:
     [
         ("why ada@example.org tomorrow", "date: must be a day like 2026-11-20, not 'tomorrow'"),
         ("editions show ada@example.org --date 2026-13-01", "date: must be a day like"),
+        ("why ada@example.org 9999-12-31", "date: must be a day from 1990 to 2200, not 9999-12-31"),
+        ("editions preview ada@example.org --date 0001-01-01", "date: must be a day from 1990 to"),
         ("editions show ada@example.org", "they have no edition yet"),
         ("papers show 99", "no paper is known as '99' (a number, arXiv id, DOI or title)"),
         ("profiles vote ada@example.org 99 up", "no paper is known as '99'"),
@@ -172,6 +175,13 @@ def test_what_is_not_there_is_one_line(encoded: Path, command: str, said: str) -
     add_ada()
     Path("file").touch()
     assert digest(*command.split()).error.startswith(said)
+
+
+def test_a_number_that_no_database_has_is_refused_and_as_a_limit_is_none(home: Path) -> None:
+    said = digest("deliveries", "settle", 10**20, "--sent")
+    assert said.status == 2
+    assert "less than or equal to" in said.err
+    assert done("papers", "list", "--limit", 10**30, "--json").json == []
 
 
 def test_a_broken_settings_file_names_the_key_and_the_line(home: Path) -> None:

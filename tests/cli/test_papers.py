@@ -21,7 +21,8 @@ def test_a_page_is_read_and_the_same_page_again_changes_nothing(home: Path) -> N
 def test_a_page_may_be_stored_under_a_sources_name(home: Path) -> None:
     Path("page.txt").write_text(PAGE, encoding="utf-8")
     done("ingest", "page", "page.txt", "--source", "my-pages")
-    assert done("papers", "list", "--source", "pages", "--json").json == []
+    said = digest("papers", "list", "--source", "pages").error
+    assert said == "no page of 'pages' was read; there are pages of: my-pages"
     (first, *_) = done("papers", "list", "--source", "my-pages", "--json").json
     (paper,) = done("papers", "show", first["id"], "--json").json
     assert paper["listings"][0]["source"] == "my-pages"
@@ -62,6 +63,7 @@ def test_an_empty_catalogue_says_what_to_do(home: Path) -> None:
     assert said.out == ""
     assert said.err == "No papers yet: digest ingest page FILE, or digest sources run.\n"
     assert done("papers", "search", "anything", "--json").json == []
+    assert done("papers", "search", "anything").err.startswith("Nothing was found. What is not")
 
 
 def test_hostile_text_in_a_title_is_shown_as_it_stands(home: Path) -> None:

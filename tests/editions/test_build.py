@@ -10,6 +10,7 @@ from digest import subscribers, votes
 from digest.delivery.outbox import sweep
 from digest.editions import BuildReport, due_subscribers, preview
 from digest.editions.build import FIRST_WINDOW, STORED_AT_ONCE
+from digest.editions.shard import LONGEST_WINDOW
 from digest.profiles.interests import set_interest
 from digest.store import Sessions
 from digest.store.tables import (
@@ -156,6 +157,17 @@ def test_a_first_edition_looks_back_a_week(sessions: Sessions) -> None:
     assert titles(edition(sessions, reader)) == ["graph young"]
 
 
+def test_who_was_away_for_long_is_shown_the_last_five_weeks(sessions: Sessions) -> None:
+    reader = add_reader(sessions, interest="graph", mix=1.0)
+    add_papers(sessions, ["graph first"], MONDAY)
+    build(sessions, reader, MONDAY)
+    back = MONDAY + 300 * DAY
+    add_papers(sessions, ["graph old"], back - LONGEST_WINDOW - timedelta(minutes=1))
+    add_papers(sessions, ["graph young"], back - LONGEST_WINDOW + timedelta(minutes=1))
+    build(sessions, reader, back)
+    assert titles(edition(sessions, reader)) == ["graph young"]
+
+
 def test_a_paper_not_yet_embedded_waits_and_holds_nobody_up(sessions: Sessions) -> None:
     reader = add_reader(sessions)
     add_papers(sessions, ["ready"], MONDAY - timedelta(hours=1))
@@ -191,6 +203,19 @@ def test_a_paper_that_was_voted_on_is_not_shown(sessions: Sessions) -> None:
         "liked",
         "graph liked",
     )
+
+
+def test_a_time_zone_that_is_not_known_here_counts_as_utc_and_stops_nobody(
+    sessions: Sessions,
+) -> None:
+    readers = [add_reader(sessions, f"{name}@example.org") for name in ("ann", "bob", "cy")]
+    for reader, zone in zip(readers, ("Mars/Olympus", "../../etc/passwd", "UTC"), strict=True):
+        with sessions() as session:
+            mine = update(Subscriber).where(Subscriber.id == reader)
+            session.execute(mine.values(timezone=zone))
+    add_papers(sessions, TOPICS, MONDAY)
+    assert build(sessions, readers, MONDAY) == BuildReport(built=3)
+    assert {next_due_at(sessions, reader) for reader in readers} == {MONDAY + DAY}
 
 
 class TestNothingNew:

@@ -12,7 +12,7 @@ from digest.papers.identity import text_hash
 from digest.profiles.interests import embed_interests
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
-from digest.store.tables import Base, ListingRow, Page, Paper, VectorRow
+from digest.store.tables import Base, ListingRow, Page, Paper, PaperNews, VectorRow
 from tests.worlds import WordEncoder
 
 ENCODER = WordEncoder()
@@ -37,6 +37,13 @@ def add_papers(
         if embedded:
             _embed(session, papers)
         return [paper.id for paper in papers]
+
+
+def withdraw(sessions: Sessions, paper_id: int, at: datetime) -> None:
+    """Its authors take it back."""
+    with sessions() as session:
+        row = {"kind": "withdrawn", "detail": "an error", "url": None, "noticed_at": at}
+        session.add(PaperNews(paper_id=paper_id, **row))
 
 
 def _paper(title: str, ready_at: datetime | None, at: datetime) -> Paper:

@@ -69,6 +69,16 @@ def test_a_listing_whose_ids_name_two_papers_links_them(sessions: Sessions) -> N
     assert links(sessions) == {("Bees in a Journal", "Bees That Count", "same")}
 
 
+def test_however_many_papers_are_asked_for(sessions: Sessions) -> None:
+    """More than SQLite takes values in a statement, and PostgreSQL."""
+    rows = [post(1, "Bees That Count", abstract=HIVE), post(2, "Bees Abroad", abstract=LATER)]
+    store(sessions, *rows)
+    with sessions.reading() as session:
+        found = linked_to(session, range(1, 70_000))
+    assert sorted(found) == sorted((b, a) for a, b in found)
+    assert len(found) == 2
+
+
 def test_the_same_pages_again_link_nothing_twice(sessions: Sessions, tmp_path: Path) -> None:
     rows = [post(1, "Bees That Count", abstract=HIVE), post(2, "Bees Abroad", abstract=LATER)]
     store(sessions, *rows)

@@ -5,9 +5,19 @@ import pytest
 
 from digest import votes
 from digest.profiles.interests import embed_interests, set_interest
-from digest.profiles.learned import Learned, Moved, distinctive_words, learned, moved_by_votes
+from digest.profiles.learned import (
+    Learned,
+    Moved,
+    distinctive_words,
+    learned,
+    moved_by_votes,
+    nearest_for,
+)
+from digest.profiles.mutes import mute
 from digest.store import Sessions
 from digest.store.tables import VoteRow, VoteValue
+from tests.editions.world import ENCODER as WORDS
+from tests.editions.world import add_papers, withdraw
 from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
 
 LATER = NOON + timedelta(days=1)
@@ -61,6 +71,48 @@ def test_votes_are_learned_from_and_shown_newest_first(sessions: Sessions) -> No
     }
     assert view.nearest[0].title == "robots paper a"
     assert all(near.title.startswith("robots") for near in view.nearest)
+
+
+@pytest.mark.parametrize("hides", ["a mute", "a withdrawal"])
+def test_what_may_not_be_shown_is_in_no_list(sessions: Sessions, hides: str) -> None:
+    (ada, bob), papers = people(sessions, 2), read_page(sessions)
+    liked, hidden = papers["robots paper a"], papers["robots paper b"]
+    cast(sessions, ada, liked, "up")
+
+    def shown() -> list[set[str]]:
+        with sessions.reading() as session:
+            near = nearest_for(session, ada, liked, ENCODER.identity, n=5)
+            moved = moved_by_votes(session, ada, ENCODER.identity, now=LATER, n=12)
+        return [
+            {paper.title for _, paper in near},
+            {paper.title for paper in known(sessions, ada, n=12).nearest},
+            {paper.title for paper in moved.up},
+        ]
+
+    assert all("robots paper b" in titles for titles in shown())
+    with sessions() as session:
+        mute(session, bob, "word", "robots", NOON)
+    assert all("robots paper b" in titles for titles in shown())
+    if hides == "a withdrawal":
+        withdraw(sessions, hidden, NOON)
+    else:
+        with sessions() as session:
+            mute(session, ada, "word", "bbbb", NOON)
+    after = shown()
+    assert all("robots paper b" not in titles for titles in after)
+    assert all(len(titles & {f"robots paper {n}" for n in "cdef"}) == 4 for titles in after)
+
+
+def test_from_dislikes_alone_nothing_is_thought_to_be_liked(sessions: Sessions) -> None:
+    (ada,) = people(sessions, 1)
+    topics = ("bees and honey", "cotton towels", "quantum strings", "protein nets", "city traffic")
+    first, *_ = add_papers(sessions, topics, NOON)
+    cast(sessions, ada, first, "down")
+    with sessions.reading() as session:
+        view = learned(session, ada, WORDS.identity, now=LATER)
+        moved = moved_by_votes(session, ada, WORDS.identity, now=LATER)
+    assert ([vote.value for vote in view.votes], view.words, view.nearest) == (["down"], (), ())
+    assert (moved.n_votes, moved.up) == (1, ())
 
 
 def test_there_is_nothing_to_learn_from_nothing(sessions: Sessions) -> None:

@@ -137,9 +137,9 @@ def test_ten_thousand_votes_are_fitted_by_the_interests_and_the_newest() -> None
 
 def test_nobody_and_whoever_told_nothing_have_the_direction_zero() -> None:
     assert fit().directions.shape == (0, len(BOARD.space.spectrum))
-    profiles = fit([], likes(0, 2), [], [])
-    assert profiles.known.tolist() == [False, True, False, False]
-    assert not profiles.directions[[0, 2, 3]].any()
+    profiles = fit([], likes(0, 2), [], likes(1, 2, "down"), [])
+    assert profiles.known.tolist() == [False, True, False, False, False]
+    assert not profiles.directions[[0, 2, 4]].any()
     assert profiles.directions[1].any()
 
 

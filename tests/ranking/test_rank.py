@@ -64,6 +64,19 @@ def test_whoever_only_dislikes_a_topic_does_not_see_it() -> None:
     assert 2 not in topics(places(one))
 
 
+def test_whoever_only_dislikes_gets_nothing_for_their_own() -> None:
+    (one,) = every(ranked([likes(2, 1, "down")], calibration=LOGISTIC))
+    assert [ranked_.lane for ranked_ in one.chosen] == ["trending"] * 8
+    assert all(ranked_.probability is None for ranked_ in one.chosen)
+
+
+def test_to_be_unlike_a_dislike_is_no_reason_to_be_shown() -> None:
+    told = [likes(0, 1) + likes(3, 6, "down")]
+    free = [[topic_of(paper) != 0 for paper in range(N)]]
+    (one,) = every(ranked(told, free=free, wishes=wishes_of(1, n=20, mix=1.0)))
+    assert all(ranked_.shares for ranked_ in one.chosen)
+
+
 def test_a_niche_interest_has_its_place_beside_many_votes() -> None:
     told = [likes(0, 30) + likes(1, 1, "interest")]
     (one,) = every(ranked(told, wishes=wishes_of(1, n=4, mix=1.0)))

@@ -1,19 +1,29 @@
 import json
+import re
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
 from digest.links import Claim
-from digest.profiles.interests import InterestView, interests_of, set_interest
+from digest.profiles.interests import (
+    LONGEST_TEXT,
+    MOST,
+    InterestView,
+    embed_interests,
+    interests_of,
+    set_interest,
+)
 from digest.profiles.mutes import mute, mutes_of
 from digest.store.tables import Delivery, Subscriber, VoteRow
 from digest.subscribers import SubscriberView, leave, read_subscriber
 from digest.votes import votes_of
+from tests.editions.world import ENCODER, add_papers
 from tests.web.conftest import READER, World, expired, on_sqlite
 from tests.web.forms import forms_of
 from tests.web.seed import NOON
 
+HOUR = timedelta(hours=1)
 SETTINGS = {
     "frequency": "weekly",
     "hour": "18",
@@ -95,6 +105,7 @@ def test_mail_is_held_until_a_day_or_for_good_and_sent_again(world: World) -> No
     [
         ({"pause": "until", "until": "soon"}, "must be a day like 2026-11-20"),
         ({"pause": "until", "until": "2026-02-01"}, "must be a day to come"),
+        ({"pause": "until", "until": "9999-12-31"}, "must be at most ten years away"),
         ({"pause": "perhaps"}, "must be one of the three"),
         ({}, "must be one of the three"),
     ],
@@ -130,6 +141,24 @@ def test_interests_are_added_renamed_switched_off_and_removed(world: World) -> N
 
 
 @on_sqlite
+@pytest.mark.parametrize("letter", ["x", "字", "\N{HONEYBEE}"])
+def test_as_many_and_as_long_interests_as_are_allowed_can_be_saved(
+    world: World, letter: str
+) -> None:
+    with world.app.sessions() as session:
+        for n in range(MOST):
+            set_interest(session, world.reader, f"{n:a>80}", letter * LONGEST_TEXT, NOON)
+    form = {}
+    for one in interests(world):
+        n = one.interest_id
+        form |= {f"name-{n}": one.name, f"text-{n}": one.text, f"on-{n}": "yes"}
+    save(world, "interests", **{**form, f"name-{n}": "the last"})
+    assert interests(world)[-1].name == "the last"
+    text = refused(world, "interests", **{**form, "text-new": letter * LONGEST_TEXT})
+    assert "at most 20 interests" in text
+
+
+@on_sqlite
 def test_an_interest_at_fault_is_named_and_nothing_is_saved(world: World) -> None:
     save(world, "interests", **{"text-new": "graphs"})
     save(world, "interests", **{"text-new": "tides"})
@@ -146,14 +175,16 @@ def test_an_interest_at_fault_is_named_and_nothing_is_saved(world: World) -> Non
 
 def test_what_is_muted_is_listed_and_can_come_again(world: World) -> None:
     save(world, "mutes", kind="author", text="Ada Lovelace")
-    save(world, "mutes", kind="word", text="GAN", unmute="5")
+    save(world, "mutes", kind="word", text="GAN", unmute="word of nobody")
     assert "Ada Lovelace" in page(world)
-    save(world, "mutes", kind="word", text="", unmute="0")
+    # A double click mends nothing else.
+    for _ in range(2):
+        save(world, "mutes", kind="word", text="", unmute="author Ada Lovelace")
     with world.app.sessions.reading() as session:
         assert [(one.kind, one.text) for one in mutes_of(session, world.reader)] == [
             ("word", "GAN")
         ]
-    assert 'id="text-fault"' in refused(world, "mutes", kind="word", text="!!", unmute="0")
+    assert 'id="text-fault"' in refused(world, "mutes", kind="word", text="!!", unmute="word GAN")
     assert 'id="kind-fault"' in refused(world, "mutes", kind="journal", text="Nature")
 
 
@@ -196,6 +227,29 @@ def test_votes_are_listed_as_learned_from_and_forgotten_one_by_one_or_all(world:
     assert 'id="reset-fault"' in refused(world, "reset")
     save(world, "reset", sure="yes")
     assert world.votes() == {}
+
+
+def learned_form(world: World) -> dict[str, list[str]]:
+    """What can be ticked of what was learned."""
+    text = page(world)
+    names = ("never", "less", "forget")
+    return {name: re.findall(rf'name="{name}" value="([^"]*)"', text) for name in names}
+
+
+@on_sqlite
+def test_what_was_ticked_counts_whatever_came_in_since(world: World) -> None:
+    ids = add_papers(world.app.sessions, [f"bees of kind {n}" for n in range(8)], NOON - HOUR)
+    with world.app.sessions() as session:
+        set_interest(session, world.reader, "bees", "bees honey", NOON - HOUR)
+    embed_interests(world.app.sessions, ENCODER)
+    shown = learned_form(world)
+    assert set(map(int, shown["less"])) <= set(ids)
+    add_papers(world.app.sessions, [f"bees honey {n}" for n in range(8)], NOON)
+    assert not set(learned_form(world)["less"]) & set(shown["less"])
+    save(world, "learned", less=[*shown["less"], "99999"], never=["honey"], forget=["99999"])
+    assert world.votes() == {int(id_): "down" for id_ in shown["less"]}
+    with world.app.sessions.reading() as session:
+        assert [one.text for one in mutes_of(session, world.reader)] == ["honey"]
 
 
 @on_sqlite
