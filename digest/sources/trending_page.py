@@ -247,6 +247,9 @@ def _doubt(cards: list[_Card], parts: list[Part], lines: list[str]) -> str | Non
         return f"abstracts under only {len(told)} of what may be {len(cards)} titles"
     if n_paragraphs > 3 * len(cards):
         return f"{n_paragraphs} paragraphs under {len(cards)} titles, like plain prose"
+    # Without a line end after it, the last title may be the stump of one, or of an abstract.
+    if lines[-1] and parts[-1].is_title and parts[-1].words.endswith(lines[-1]):
+        return f"a page that breaks off at {lines[-1][-40:]!r}"
     return None
 
 
