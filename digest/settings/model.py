@@ -29,6 +29,9 @@ from digest.languages import checked_language
 Frequency = Literal["daily", "weekdays", "weekly"]
 LogFormat = Literal["text", "json"]
 
+# The database where none is named, beside digest.toml or in the working folder.
+DATABASE_NAME = "digest.db"
+
 # A local part may have 64 octets (RFC 5321), of which + and the longest mark take 34.
 _LONGEST_WITH_MARK = 30
 
@@ -399,7 +402,7 @@ class RankerSettings(_Part):
 class Settings(_Part):
     """Everything an operator can set; `str()` hides the secrets."""
 
-    database: str = "sqlite:///digest.db"
+    database: str = f"sqlite:///{DATABASE_NAME}"
     base_url: Annotated[WebAddress, AfterValidator(_base_url)] = "http://127.0.0.1:8000"
     secret_key: Secret = None
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"
