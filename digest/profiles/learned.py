@@ -1,6 +1,7 @@
 """What a profile has learned, for a person to read: its signals, its words, its nearest papers."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -246,12 +247,25 @@ def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: in
             break
         word, parts = str(names[i]), {_stem(part) for part in str(names[i]).split()}
         akin = [other for other in found if parts & {_stem(part) for part in other.split()}]
+        # A pair says more than its word, where the one is about as telling as the other.
+        better = len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]
+        if (akin and not better) or not stands_in(word, (texts[j] for j in liked)):
+            continue
         if not akin:
             found[word] = apart[i]
-        # A pair says more than its word, where the one is about as telling as the other.
-        elif len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]:
+        else:
             found = {word if other == akin[0] else other: score for other, score in found.items()}
     return list(found)
+
+
+def stands_in(phrase: str, texts: Iterable[str]) -> bool:
+    """Whether one of the texts has the words of a phrase side by side.
+
+    A pair that a vectorizer made is of what is left without stop words: nobody may have written it.
+    """
+    side_by_side = r"[\s-]+".join(map(re.escape, phrase.split()))
+    wanted = re.compile(rf"\b{side_by_side}\b", re.IGNORECASE)
+    return any(map(wanted.search, texts))
 
 
 def _stem(word: str) -> str:

@@ -137,7 +137,11 @@ def _rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 yield number, _object(line)
-        return
+    else:
+        yield from _table(text)
+
+
+def _table(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
     table = csv.reader(text.splitlines(keepends=True), delimiter=_delimiter(text))
     names: list[str] = []
     try:

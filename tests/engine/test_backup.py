@@ -180,7 +180,7 @@ def test_night_after_night_a_folder_that_was_not_there_gets_a_file(
 
 def test_a_file_in_the_folders_place_stays(tmp_path: Path, sqlite_url: str) -> None:
     (tmp_path / "nights").write_text("notes")
-    with pytest.raises(BadInput, match="cannot write to .*nights"):
+    with pytest.raises(BadInput, match=r"cannot write to .*nights"):
         back_up(settings_of(tmp_path, sqlite_url), tmp_path / "nights", now=SEVEN)
     assert (tmp_path / "nights").read_text() == "notes"
 

@@ -107,6 +107,13 @@ def test_a_pair_stands_for_its_words_and_a_word_for_its_plural() -> None:
     assert len({"answer", "answers"} & set(found)) <= 1
 
 
+def test_a_pair_is_one_that_somebody_wrote() -> None:
+    found = words([1, 1, 0, 0], ["the proof of the theorem", "any proof, a theorem", "beta", "tau"])
+    assert set(found) == {"proof", "theorem"}
+    found = words([1, 1, 0, 0], ["a Theorem proof", "any theorem\nproof", "beta", "tau"])
+    assert found == ["theorem proof"]
+
+
 def test_a_text_that_counts_more_has_more_of_the_words() -> None:
     texts = ["alpha alpha gamma", "alpha gamma", "beta", "beta delta", "epsilon"]
     assert words([5, 5, 1, 1, 0], texts)[0].startswith("alpha")

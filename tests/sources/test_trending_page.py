@@ -362,7 +362,10 @@ class TestRefusals:
             (b"\x89PNG\r\n\x1a\n\x00\x00", "byte 0x89 at 0, which is not UTF-8"),
             (b"\x00\x01\x02 text", "binary data"),
             ("\n".join(layout_1(ALL)).replace(".", "é").encode("latin-1"), "which is not UTF-8"),
-            ("<!DOCTYPE html><html><body>papers</body></html>", "HTML, XML or JSON"),
+            (
+                "<!DOCTYPE html><html><body>papers</body></html>",
+                "HTML: in the browser, save it as text",
+            ),
             ('[{"title": "Moss"}]', "HTML, XML or JSON"),
             ("import os\n\ndef moss():\n    return os.name\n" * 5, "source code without"),
             ("id,name,height\n1,moss,2\n2,fern,30\n3,oak,3000\n", "a table without"),
