@@ -8,7 +8,7 @@ import typer
 from digest.cli.door import now, print_json, progress, say, settings_of
 from digest.engine.backup import back_up
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("backup", epilog="Example, for cron: 30 3 * * * digest backup /var/backups/digest")

@@ -8,7 +8,7 @@ import typer
 from digest.cli.door import print_json, progress, say, settings_of, shown_time
 from digest.engine.backup import restore
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("restore", epilog="Example: digest restore digest-2026-11-20-033000.jsonl.gz")

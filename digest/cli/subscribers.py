@@ -33,7 +33,7 @@ from digest.profiles.interests import faults_in_interest
 from digest.store.tables import SubscriberState
 from digest.subscribers.subscription import FIELDS
 
-app = typer.Typer(no_args_is_help=True, help="Who gets the digest, and how.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Who gets the digest, and how.")
 
 Ask = Annotated[
     bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")

@@ -162,16 +162,20 @@ def _places(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return places
 
 
-def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
+def _seen(subscriber_id: int) -> Any:
+    """The numbers of the papers that a subscriber was shown or voted on, as a query."""
     shown = select(EditionItemRow.paper_id).where(EditionItemRow.subscriber_id == subscriber_id)
     voted = select(VoteRow.paper_id).where(VoteRow.subscriber_id == subscriber_id)
+    return shown.union(voted)
+
+
+def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
     return session.execute(
         select(Paper.id, Paper.title, Paper.abstract, Paper.text_hash)
         .where(
             Paper.ready_at > now - _A_WEEK,
             Paper.ready_at <= now,
-            Paper.id.not_in(shown),
-            Paper.id.not_in(voted),
+            Paper.id.not_in(_seen(subscriber_id)),
         )
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(_NEW)
@@ -181,7 +185,10 @@ def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any
 def learned(
     session: Session, subscriber_id: int, encoder: str, *, now: datetime, n: int = 10
 ) -> Learned:
-    """What is known of a subscriber, and the `n` recent papers and words nearest to it."""
+    """What is known of a subscriber, and the `n` recent papers and words nearest to it.
+
+    The papers are those that the subscriber has neither been shown nor voted on.
+    """
     told = tuple(interests_of(session, subscriber_id)), tuple(votes_of(session, subscriber_id))
     ground = ground_of(session, encoder, now=now)
     if ground is None:
@@ -204,14 +211,12 @@ def learned(
     likes = np.zeros(len(recent))
     likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)
     texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
+    seen = set(session.scalars(_seen(subscriber_id)))
+    near = [i for i in order if recent[i].id not in seen and scores[i] > 0]
     return Learned(
         *told,
         tuple(distinctive_words(texts, likes, n=n)),
-        tuple(
-            NearPaper(recent[i].id, recent[i].title, float(scores[i]))
-            for i in order[:n]
-            if scores[i] > 0
-        ),
+        tuple(NearPaper(recent[i].id, recent[i].title, float(scores[i])) for i in near[:n]),
     )
 
 
@@ -249,7 +254,7 @@ def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: in
         akin = [other for other in found if parts & {_stem(part) for part in other.split()}]
         # A pair says more than its word, where the one is about as telling as the other.
         better = len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]
-        if (akin and not better) or not stands_in(word, (texts[j] for j in liked)):
+        if (akin and not better) or not stands_in(word, (texts[j] for j in liked.tolist())):
             continue
         if not akin:
             found[word] = apart[i]

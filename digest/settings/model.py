@@ -46,7 +46,9 @@ _zones = cache(available_timezones)
 
 def _time_zone(name: str) -> str:
     if name not in _zones():
-        near = get_close_matches(name, _zones(), 1)
+        city = name.casefold().replace(" ", "_")
+        near = [zone for zone in sorted(_zones()) if zone.casefold().rpartition("/")[2] == city]
+        near = near or get_close_matches(name, _zones(), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise ValueError(f"{name!r} is no time zone: an IANA name like Europe/Berlin or UTC{hint}")
     return name
@@ -220,7 +222,7 @@ class SmtpSettings(_Part):
 
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 587
-    username: str | None = None
+    username: Annotated[str | None, BeforeValidator(lambda text: text or None)] = None
     password: Secret = None
     security: Literal["starttls", "tls", "none"] = "starttls"
     connections: Annotated[int, Field(ge=1, le=100)] = 4

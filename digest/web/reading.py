@@ -153,6 +153,8 @@ class ReadingDoors:
             postal_address="",
         )
         ballots = self._ballots(claim, edition, shown.papers, votes)
+        # As in the mail: what trends outside the reader's interests comes last.
+        ballots.sort(key=lambda ballot: ballot.paper.lane == "trending")
         return self.pages.show(
             "edition.html",
             edition=shown,
