@@ -555,7 +555,12 @@ JSON_LINES = r"""
 """
 
 
-@pytest.mark.parametrize("file", [CSV, CSV.replace("\n", "\r\n"), JSON_LINES])
+OF_EXCEL = CSV.replace(",", ";").replace("address", "E-Mail").replace("interest", "Interests")
+
+
+@pytest.mark.parametrize(
+    "file", [CSV, CSV.replace("\n", "\r\n"), CSV.replace(",", "\t"), OF_EXCEL, JSON_LINES]
+)
 def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> None:
     with sessions() as session:
         report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
@@ -571,6 +576,24 @@ def test_addresses_alone_are_a_list_too(sessions: Sessions) -> None:
             session, "ann@example.org\nbob@example.org\n", defaults=DEFAULTS, now=NOON
         )
     assert report.outcomes == {"added": 2}
+
+
+def test_columns_of_other_things_are_passed_over_and_named(sessions: Sessions) -> None:
+    file = "Name,Email,Interests,Room,\nAnn,ann@example.org,graphs,,\nBob,bob@example.org,,2,\n"
+    with sessions() as session:
+        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+    assert (report.outcomes, report.problems) == ({"added": 2}, ())
+    assert report.passed_over == ("name", "room")
+    assert set(interests(sessions)) == {"graphs"}
+
+
+def test_without_a_heading_for_addresses_nothing_is_taken_on(sessions: Sessions) -> None:
+    with sessions() as session:
+        report = subscribers.import_subscribers(
+            session, "name,adress\nAnn,ann@example.org\n" * 2, defaults=DEFAULTS, now=NOON
+        )
+    assert report.outcomes == {}
+    assert report.problems == ("line 1: no heading is address or email",)
 
 
 def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None:

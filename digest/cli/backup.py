@@ -8,13 +8,13 @@ import typer
 from digest.cli.door import now, print_json, progress, say, settings_of
 from digest.engine.backup import back_up
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("backup", epilog="Example, for cron: 30 3 * * * digest backup /var/backups/digest")
 def backup_(
     ctx: typer.Context,
-    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A new file, or a folder.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE|DIR", help="A new file, *.gz, or a folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write all that is stored at this instant to a file, while Digest goes on working.

@@ -322,7 +322,7 @@ def cluster(
     from digest.evaluation.cluster import as_json as plain
     from digest.evaluation.cluster import measure_cluster
 
-    settings = settings_of(ctx)
+    settings = settings_of(ctx, may_begin=True)
     numbers = _numbers(workers)
     with progress("Sending", subscribers * len(numbers)) as step:
         measured = measure_cluster(

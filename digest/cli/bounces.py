@@ -24,7 +24,11 @@ from digest.errors import BadInput, DigestError
 from digest.settings import BounceSettings
 from digest.subscribers.returns import list_bounces, take_in
 
-app = typer.Typer(no_args_is_help=True, help="Mail that came back, and what followed from it.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="Mail that came back, and what followed from it.",
+)
 
 STDIN = "-"
 # sysexits.h: a mail server that pipes mail to us keeps it and tries again.

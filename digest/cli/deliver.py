@@ -15,7 +15,7 @@ from digest.delivery.breaker import resume as resume_sending
 from digest.delivery.outbox import n_due
 from digest.delivery.sending import DeliveryReport, deliver
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("deliver", epilog="Example: digest deliver --limit 10")

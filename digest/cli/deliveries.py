@@ -24,7 +24,9 @@ from digest.subscribers import find
 
 _STATES: tuple[DeliveryState, ...] = get_args(DeliveryState)
 
-app = typer.Typer(no_args_is_help=True, help="The mails, and what became of them.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="The mails, and what became of them."
+)
 
 
 @app.callback()

@@ -30,7 +30,7 @@ from digest.papers.collect import ingest_bytes
 from digest.settings import FILE_NAME, load_settings
 from digest.store.tables import VoteValue
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 FOLDER = Path("digest-demo")
 SOURCE = "demo-pages"

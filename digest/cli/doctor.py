@@ -10,7 +10,7 @@ from digest.cli.door import Columns, Json, now, settings_of, show, status
 from digest.engine.dns import FileRecords
 from digest.engine.doctor import checkup
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("doctor", epilog="Example: digest doctor")

@@ -20,8 +20,8 @@ from rich.table import Table
 
 from digest.engine import App, open_app
 from digest.engine.logs import start_logging
-from digest.errors import BadInput
-from digest.settings import FILE_NAME, LogFormat, Settings, load_settings
+from digest.errors import BadInput, BadSettings
+from digest.settings import DATABASE_NAME, FILE_NAME, LogFormat, Settings, load_settings
 from digest.traces import end_traces, start_traces
 
 
@@ -76,12 +76,23 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def settings_of(ctx: typer.Context) -> Settings:
-    """The settings of --config, else of digest.toml in this folder, else the defaults."""
+def settings_of(ctx: typer.Context, *, may_begin: bool = False) -> Settings:
+    """The settings of --config, else of digest.toml in this folder, else the defaults.
+
+    Raises BadSettings where nothing names a database and none is here, unless one `may_begin`: a
+    command in the wrong folder must not find all well in a world that it made.
+    """
     file: Path | None = ctx.find_root().obj
     if file is None and Path(FILE_NAME).is_file():
         file = Path(FILE_NAME)
-    return load_settings(file, os.environ)
+    settings = load_settings(file, os.environ)
+    is_named = file or any(map(os.environ.get, ("DIGEST_DATABASE", "DIGEST_DATABASE_FILE")))
+    if not (may_begin or is_named or Path(DATABASE_NAME).exists()):
+        raise BadSettings(
+            f"neither {FILE_NAME} nor {DATABASE_NAME} is here: name the settings with --config, "
+            "or begin here with digest init"
+        )
+    return settings
 
 
 @contextmanager

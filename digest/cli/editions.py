@@ -42,7 +42,9 @@ from digest.papers.embedding import embed_pending, pending
 from digest.profiles.interests import embed_interests
 from digest.subscribers import find
 
-app = typer.Typer(no_args_is_help=True, help="Preview, build and show digests.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Preview, build and show digests."
+)
 
 
 @app.command("preview", epilog="Example: digest editions preview ada@example.org --open")
@@ -141,7 +143,6 @@ def _embed(digest: App) -> None:
 def _show(edition: Edition, *, as_json: bool, limit: int = 0) -> None:
     rows = [
         {
-            "date": edition.local_date,
             "position": item.position,
             "paper_id": item.paper_id,
             "lane": item.lane,
@@ -152,7 +153,13 @@ def _show(edition: Edition, *, as_json: bool, limit: int = 0) -> None:
         for item in edition.items
     ]
     if as_json:
-        print_json(rows[: limit or None])
+        told = {
+            "date": edition.local_date,
+            "n_candidates": edition.n_candidates,
+            "note": edition.note,
+            "items": rows[: limit or None],
+        }
+        print_json([told])
         return
     say(f"{edition.local_date}: {len(rows)} of {edition.n_candidates} new papers")
     if edition.note:

@@ -10,7 +10,7 @@ from digest.cli.door import Columns, note, now, opened, print_json, say, show
 from digest.cli.rankers import replayed, show_comparison
 from digest.evaluation.learning import evaluate
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("evaluate", epilog="Example: digest evaluate --weeks 8 --ranker fresh")

@@ -12,7 +12,7 @@ from digest.papers.collect import ingest_file
 from digest.papers.ingest import IngestReport
 from digest.settings import source_name
 
-app = typer.Typer(no_args_is_help=True, help="Take in pages of papers.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Take in pages of papers.")
 
 
 @app.command(

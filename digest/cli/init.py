@@ -8,7 +8,7 @@ import typer
 from digest.cli.door import opened, say, write_text
 from digest.settings import FILE_NAME
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("init", epilog="Example: mkdir digest && cd digest && digest init")

@@ -8,7 +8,7 @@ import typer
 
 from digest.cli.door import facts, note, print_json, progress, say, write_text
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("load-test", epilog="Example: digest load-test --subscribers 10000")

@@ -11,7 +11,9 @@ from digest.errors import BadInput
 from digest.mail.render import render
 from digest.mail.samples import VIEWS, as_seen, samples
 
-app = typer.Typer(no_args_is_help=True, help="Look at mails before anybody gets them.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Look at mails before anybody gets them."
+)
 
 HOST = "127.0.0.1"
 

@@ -22,7 +22,7 @@ from digest.papers.catalog import find_paper, list_papers, listings_of, search_p
 from digest.papers.copies import copies_of
 from digest.papers.news import news_of_paper
 
-app = typer.Typer(no_args_is_help=True, help="Look papers up.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Look papers up.")
 
 _COLUMNS: Columns = {
     "id": "id",

@@ -42,7 +42,11 @@ from digest.sources.fetch import fetch
 from digest.store.tables import MuteKind, VoteValue
 from digest.subscribers import find
 
-app = typer.Typer(no_args_is_help=True, help="What subscribers told us and what was learned.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="What subscribers told us and what was learned.",
+)
 
 
 @app.command("show", epilog="Example: digest profiles show ada@example.org")

@@ -8,7 +8,7 @@ import typer
 
 from digest.cli.door import Columns, Json, note, print_json, progress, say, show
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("replay", epilog="Example: digest replay hf_daily --readers 10")

@@ -8,7 +8,7 @@ import typer
 from digest.cli.door import print_json, progress, say, settings_of, shown_time
 from digest.engine.backup import restore
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("restore", epilog="Example: digest restore digest-2026-11-20-033000.jsonl.gz")
@@ -23,7 +23,7 @@ def restore_(
     made are not known to it: see `digest deliveries` before the next digests go out.
     """
     with progress("Restoring", None) as step:
-        made = restore(settings_of(ctx), file, progress=step)
+        made = restore(settings_of(ctx, may_begin=True), file, progress=step)
     if as_json:
         print_json({"at": made.at, "revision": made.revision, "rows": made.rows})
     else:

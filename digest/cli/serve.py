@@ -6,7 +6,7 @@ from digest.cli.door import log_to_stderr, note, opened
 from digest.engine.clock import serve
 from digest.web import create_web
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("serve", epilog="Example: DIGEST_WEB_PORT=8080 digest serve")

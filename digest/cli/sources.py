@@ -24,7 +24,9 @@ from digest.papers.collect import SourceReport, SourceView, collect, list_source
 from digest.papers.reread import kept_pages
 from digest.papers.reread import reread as read_again
 
-app = typer.Typer(no_args_is_help=True, help="Where papers come from, and how it went.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Where papers come from, and how it went."
+)
 
 
 @app.command("list", epilog="Example: digest sources list --json")

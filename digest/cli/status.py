@@ -15,7 +15,7 @@ from rich.text import Text
 from digest.cli.door import Columns, facts, now, opened, print_json, say, show, shown_time
 from digest.engine.status import Status, read_status
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 _EVERY_SECONDS = 2.0
 _SOURCES: Columns = {

@@ -29,10 +29,15 @@ from digest.cli.door import (
 )
 from digest.engine.erase import erase_for_good
 from digest.errors import BadInput
+from digest.profiles.interests import faults_in_interest
 from digest.store.tables import SubscriberState
+from digest.subscribers.subscription import FIELDS
 
-app = typer.Typer(no_args_is_help=True, help="Who gets the digest, and how.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Who gets the digest, and how.")
 
+Ask = Annotated[
+    bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")
+]
 _COLUMNS: Columns = {
     "address": "address",
     "state": "state",
@@ -64,11 +69,12 @@ def add(
     language: Annotated[
         str | None, typer.Option(help="Of their mails and pages, like de; none: the operator's.")
     ] = None,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Mail them for their consent before the first digest.")
-    ] = False,
+    ask: Ask = False,
 ) -> None:
     """Add a subscriber on your word that they want it; again, it changes their settings."""
+    for text in interest or ():
+        for fault in faults_in_interest("interest", text).values():
+            raise BadInput(fault)
     given = {
         "address": address,
         "timezone": timezone,
@@ -184,16 +190,25 @@ def remove(
 @app.command("import", epilog="Example: digest subscribers import lab.csv")
 def import_(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="CSV with a heading, addresses, or JSON lines.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help=f"CSV under headings (address or email; {', '.join(FIELDS[1:])}), "
+            "addresses alone, or JSON lines."
+        ),
+    ],
+    ask: Ask = False,
 ) -> None:
     """Add the subscribers of a file; lines at fault are told of and the others still taken on."""
     text = read_text(file)
     with opened(ctx) as digest, digest.sessions() as session:
         report = room.import_subscribers(
-            session, text, defaults=digest.settings.defaults, now=now()
+            session, text, defaults=digest.settings.defaults, now=now(), confirmed=not ask
         )
     said = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items()) or "nobody"
     say(said)
+    if report.passed_over:
+        note(f"Columns that say nothing to us: {', '.join(report.passed_over)}")
     for problem in report.problems:
         note(f"digest: {file}, {problem}")
     if report.problems:

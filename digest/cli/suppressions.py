@@ -29,7 +29,9 @@ from digest.delivery.suppression import (
     read_suppression,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Addresses that are never mailed.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Addresses that are never mailed."
+)
 
 BY_HAND, IMPORTED = "by the operator", "imported"
 _COLUMNS: Columns = {

@@ -7,7 +7,7 @@ import typer
 from digest.cli.door import Json, note, now, opened, print_json, say, shown_time, status
 from digest.engine import JobReport, tick
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("tick", epilog="Example, for cron: */10 * * * * cd /srv/digest && digest tick")

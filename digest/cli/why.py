@@ -23,7 +23,7 @@ from digest.delivery.why import why
 from digest.editions import in_words, local_date_of
 from digest.subscribers import find
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("why", epilog="Example: digest why ada@example.org 2026-11-20")

@@ -7,7 +7,7 @@ import typer
 from digest.cli.door import log_to_stderr, now, settings_of
 from digest.engine import open_app, open_engine
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command("worker", epilog="Example: digest worker --queues compose,deliver --processes 4")

@@ -14,6 +14,7 @@ from digest.editions.edition import Receipt
 from digest.editions.news import Order
 from digest.editions.schedule import local_date_of
 from digest.profiles.ground import Ground, terms_of
+from digest.profiles.learned import stands_in
 from digest.ranking.profile import fit_profiles
 from digest.ranking.types import KINDS, Floats, Profiles, Signals
 from digest.store.tables import Paper, Subscriber, VoteRow
@@ -173,13 +174,23 @@ class _Topics:
             for wanted in (True, False)
         )
         return (
-            _best(self.names, liked * np.maximum(lift, 0.0)),
-            _best(self.names, disliked * np.maximum(-lift, 0.0) * (liked == 0)),
+            _best(
+                self.names,
+                liked * np.maximum(lift, 0.0),
+                [vote.title for vote in votes if vote.liked],
+            ),
+            _best(
+                self.names,
+                disliked * np.maximum(-lift, 0.0) * (liked == 0),
+                [vote.title for vote in votes if not vote.liked],
+            ),
         )
 
 
-def _best(names: NDArray[np.str_], worth: NDArray[np.float64]) -> tuple[str, ...]:
-    """The best words and pairs of words, none of which shares a word with a better one.
+def _best(
+    names: NDArray[np.str_], worth: NDArray[np.float64], titles: Sequence[str]
+) -> tuple[str, ...]:
+    """The best words and pairs of words of these titles, none sharing a word with a better one.
 
     A pair is worth double: it says more than its words. A short word alone says nothing.
     """
@@ -193,7 +204,8 @@ def _best(names: NDArray[np.str_], worth: NDArray[np.float64]) -> tuple[str, ...
         if len(found) == TOPICS:
             break
         words = {word.removesuffix("s") for word in name.split()}
-        if len(name) >= _SHORT and not words & taken and not any(map(str.isdigit, words)):
+        is_telling = len(name) >= _SHORT and not any(map(str.isdigit, words))
+        if is_telling and not words & taken and stands_in(name, titles):
             found.append(name)
             taken |= words
     return tuple(found)

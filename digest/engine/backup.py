@@ -52,11 +52,12 @@ def back_up(
 ) -> Backup:
     """Write all that is stored at one instant to the file `to`, or to a new one in the folder `to`.
 
-    Digest may go on working meanwhile. The key goes along where it stands beside the database. The
-    file appears when it is whole, readable by its owner alone. `progress` is told of lines. Raises
-    BadInput where there is such a file, WrongDatabase where there is nothing to save.
+    What does not end in `.gz` is a folder, and made if need be. Digest may go on working meanwhile.
+    The key goes along where it stands beside the database. The file appears when it is whole,
+    readable by its owner alone. `progress` is told of lines. Raises BadInput where there is such a
+    file, WrongDatabase where there is nothing to save.
     """
-    if to.is_dir():
+    if to.is_dir() or to.suffix != ".gz":
         to = to / f"digest-{now.astimezone(UTC):%Y-%m-%d-%H%M%S}.jsonl.gz"
     if to.exists():
         raise BadInput(f"{to} is there already: name a new file, or a folder")
@@ -175,6 +176,7 @@ def _lines_of(file: Path) -> Iterator[str]:
 
 def _write(to: Path, lines: Iterator[str], progress: Callable[[int], None]) -> None:
     try:
+        to.parent.mkdir(exist_ok=True)
         # mkstemp makes files that only their owner may read.
         handle, unfinished = tempfile.mkstemp(prefix=f".{to.name}.", dir=to.parent)
     except OSError as error:

@@ -25,6 +25,7 @@ from digest.errors import DigestError, SourceUnreachable
 from digest.papers.collect import files_of, list_sources
 from digest.papers.encoder import Encoder
 from digest.settings import Settings, without_password
+from digest.sources.fetch import check_address
 from digest.store import revision_of
 from digest.store.tables import Delivery, ListingRow, Subscriber
 from digest.traces import check_traces, wanted
@@ -208,8 +209,11 @@ def _sources(app: App) -> Iterator[Finding]:
         try:
             if source.path:
                 files_of(source.path)
+            else:
+                check_address(str(source.url), allow=app.settings.fetch.allow)
         except SourceUnreachable as error:
-            yield Finding("sources", "warning", f"{source.name}: {error}", "mend its path")
+            fix = f"mend its {'path' if source.path else 'url'}"
+            yield Finding("sources", "warning", f"{source.name}: {error}", fix)
             continue
         if last.verdict in ("unreachable", "unreadable", "stale"):
             said = f"{source.name}: {last.verdict} at its last run: {last.detail}"

@@ -53,7 +53,8 @@ def check_relay(smtp: SmtpSettings, now: datetime) -> Iterator[Finding]:
         )
     else:
         size = f"mails up to {largest / 1e6:.0f} MB" if largest else "mails of any size"
-        yield Finding("relay", "ok", f"{smtp.host} takes {size}, {smtp.security}")
+        how = "without encryption" if smtp.security == "none" else f"by {smtp.security}"
+        yield Finding("relay", "ok", f"{smtp.host} takes {size}, {how}")
 
 
 def check_pages(settings: Settings, now: datetime) -> Iterator[Finding]:

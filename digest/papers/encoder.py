@@ -23,6 +23,7 @@ DEFAULT_SHA256 = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
 BATCH = 32
+_HUB_SECONDS = 10
 
 
 class Encoder(Protocol):
@@ -101,13 +102,14 @@ class SentenceEncoder:
 
         # Its bar would be drawn across ours.
         disable_progress_bar()  # type: ignore[no-untyped-call] # it has no annotations
+        # A folder needs no hub, and asking it would only make a first run wait.
+        away = "" if folder else _hub_is_away()
         try:
-            # A folder needs no hub, and asking it would only make a first run wait.
             return SentenceTransformer(
-                str(folder or self.model), device="cpu", local_files_only=folder is not None
+                str(folder or self.model), device="cpu", local_files_only=bool(folder or away)
             )
         except Exception as error:  # noqa: BLE001 - each library below raises its own
-            said = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            said = away or next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise BadEncoder(
                 f"encoder: cannot load {self.model!r} ({said}): "
                 f"give a folder, a name that the model hub knows, or {DEFAULT}"
@@ -136,6 +138,17 @@ class Remembered:
             while len(self._kept) > self._n:
                 self._kept.popitem(last=False)
         return found
+
+
+def _hub_is_away() -> str:
+    """Ask the model hub once whether it is there: for each file it would be asked many times."""
+    from huggingface_hub import constants, get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_HUB_SECONDS)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from answering
+        return f"the model hub does not answer: {error}".strip().splitlines()[0]
+    return ""
 
 
 def _check_default(folder: Path) -> None:

@@ -104,6 +104,7 @@ _LEANS = re.compile(
     r"|resulting|two|same|second|third|other|others|above|rest))\b"
     rf"|(?!we\b)(?:\S+ ){{0,4}}(?:this|these|those)\b(?! (?:\w+ )?{_SELF})"
     r"|such (?!as\b)|(?:on|in|with|from|for|by) (?:it|them)\b|[(\[]"
+    r"|we \w+ (?:none|both|neither|it|them)[.,;:]"
     r"|(?:and|or|but|whereas|which|who)\b",
     re.IGNORECASE,
 )

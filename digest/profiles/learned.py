@@ -1,6 +1,7 @@
 """What a profile has learned, for a person to read: its signals, its words, its nearest papers."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -168,10 +169,15 @@ def _places(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return places
 
 
-def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
+def _seen(subscriber_id: int) -> Any:
+    """The numbers of the papers that a subscriber was shown or voted on, as a query."""
     shown = select(EditionItemRow.paper_id).where(EditionItemRow.subscriber_id == subscriber_id)
     voted = select(VoteRow.paper_id).where(VoteRow.subscriber_id == subscriber_id)
-    unseen = (Paper.ready_at > now - _A_WEEK, Paper.id.not_in(shown), Paper.id.not_in(voted))
+    return shown.union(voted)
+
+
+def _unseen(session: Session, subscriber_id: int, now: datetime) -> Sequence[Any]:
+    unseen = (Paper.ready_at > now - _A_WEEK, Paper.id.not_in(_seen(subscriber_id)))
     return _newest(session, subscriber_id, *unseen, now=now, n=_NEW)
 
 
@@ -201,7 +207,10 @@ def nearest_for(
 def learned(
     session: Session, subscriber_id: int, encoder: str, *, now: datetime, n: int = 10
 ) -> Learned:
-    """What is known of a subscriber, and the `n` recent papers and words nearest to it."""
+    """What is known of a subscriber, and the `n` recent papers and words nearest to it.
+
+    The papers are those that the subscriber has neither been shown nor voted on.
+    """
     told = tuple(interests_of(session, subscriber_id)), tuple(votes_of(session, subscriber_id))
     ground = ground_of(session, encoder, now=now)
     if ground is None:
@@ -219,14 +228,12 @@ def learned(
     likes = np.zeros(len(recent))
     likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)
     texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
+    seen = set(session.scalars(_seen(subscriber_id)))
+    near = [i for i in order if recent[i].id not in seen and scores[i] > 0]
     return Learned(
         *told,
         tuple(distinctive_words(texts, likes, n=n)),
-        tuple(
-            NearPaper(recent[i].id, recent[i].title, float(scores[i]))
-            for i in order[:n]
-            if scores[i] > 0
-        ),
+        tuple(NearPaper(recent[i].id, recent[i].title, float(scores[i])) for i in near[:n]),
     )
 
 
@@ -262,12 +269,25 @@ def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: in
             break
         word, parts = str(names[i]), {_stem(part) for part in str(names[i]).split()}
         akin = [other for other in found if parts & {_stem(part) for part in other.split()}]
+        # A pair says more than its word, where the one is about as telling as the other.
+        better = len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]
+        if (akin and not better) or not stands_in(word, (texts[j] for j in liked.tolist())):
+            continue
         if not akin:
             found[word] = apart[i]
-        # A pair says more than its word, where the one is about as telling as the other.
-        elif len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]:
+        else:
             found = {word if other == akin[0] else other: score for other, score in found.items()}
     return list(found)
+
+
+def stands_in(phrase: str, texts: Iterable[str]) -> bool:
+    """Whether one of the texts has the words of a phrase side by side.
+
+    A pair that a vectorizer made is of what is left without stop words: nobody may have written it.
+    """
+    side_by_side = r"[\s-]+".join(map(re.escape, phrase.split()))
+    wanted = re.compile(rf"\b{side_by_side}\b", re.IGNORECASE)
+    return any(map(wanted.search, texts))
 
 
 def _stem(word: str) -> str:

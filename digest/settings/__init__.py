@@ -2,6 +2,7 @@
 
 from digest.settings.load import FILE_NAME, load_settings
 from digest.settings.model import (
+    DATABASE_NAME,
     Address,
     BounceSettings,
     DkimSettings,
@@ -25,6 +26,7 @@ from digest.settings.model import (
 )
 
 __all__ = [
+    "DATABASE_NAME",
     "FILE_NAME",
     "Address",
     "BounceSettings",

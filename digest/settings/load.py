@@ -124,7 +124,10 @@ def _first_fault(
     said = fault["msg"].removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(keys[-1], _names_beside(keys), 1)
-        said = "there is no such setting" + (f"; did you mean {near[0]}?" if near else "")
+        hint = f"; did you mean {near[0]}?" if near else ""
+        if not near and keys[-1] in Settings.model_fields:
+            hint = f" here: put {keys[-1]} above the first [table]"
+        said = f"there is no such setting{hint}"
     path = ".".join(keys)
     if variable := variables.get(tuple(takewhile(lambda key: not key.isdigit(), keys))):
         return f"{variable}: {said}"

@@ -29,6 +29,9 @@ from digest.languages import Message, checked_language, msgid
 Frequency = Literal["daily", "weekdays", "weekly"]
 LogFormat = Literal["text", "json"]
 
+# The database where none is named, beside digest.toml or in the working folder.
+DATABASE_NAME = "digest.db"
+
 # A local part may have 64 octets (RFC 5321), of which + and the longest mark take 34.
 _LONGEST_WITH_MARK = 30
 
@@ -60,7 +63,9 @@ def _zones() -> set[str]:
 
 def _time_zone(name: str) -> str:
     if name not in _zones():
-        near = get_close_matches(name, _zones(), 1)
+        city = name.casefold().replace(" ", "_")
+        near = [zone for zone in sorted(_zones()) if zone.casefold().rpartition("/")[2] == city]
+        near = near or get_close_matches(name, _zones(), 1)
         said = _NEAR_ZONE if near else _NO_ZONE
         raise ValueError(msgid(said, name=repr(name), **({"near": near[0]} if near else {})))
     return name
@@ -238,7 +243,7 @@ class SmtpSettings(_Part):
 
     host: str | None = None
     port: Annotated[int, Field(ge=1, le=65535)] = 587
-    username: str | None = None
+    username: Annotated[str | None, BeforeValidator(lambda text: text or None)] = None
     password: Secret = None
     security: Literal["starttls", "tls", "none"] = "starttls"
     connections: Annotated[int, Field(ge=1, le=100)] = 4
@@ -420,7 +425,7 @@ class RankerSettings(_Part):
 class Settings(_Part):
     """Everything an operator can set; `str()` hides the secrets."""
 
-    database: str = "sqlite:///digest.db"
+    database: str = f"sqlite:///{DATABASE_NAME}"
     base_url: Annotated[WebAddress, AfterValidator(_base_url)] = "http://127.0.0.1:8000"
     secret_key: Secret = None
     encoder: Annotated[str, Field(min_length=1)] = "all-MiniLM-L6-v2"

@@ -46,9 +46,7 @@ def find_reader(page: bytes) -> Reader:
     if not page.strip():
         raise UnreadablePage("a page of papers", "an empty file")
     if len(page) > MAX_PAGE_BYTES:
-        raise UnreadablePage(
-            f"a page of at most {MAX_PAGE_BYTES // 10**6} MB", f"{len(page) // 10**6} MB"
-        )
+        raise UnreadablePage(f"a page of at most {MAX_PAGE_BYTES // 10**6} MB", "more")
     for reader in READERS:
         if reader.recognises(page):
             return reader

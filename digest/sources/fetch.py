@@ -129,6 +129,16 @@ def fetch(
         raise SourceUnreachable(f"{url}: {str(error) or type(error).__name__}") from None
 
 
+def check_address(url: str, *, allow: Collection[str] = (), max_seconds: float = 10.0) -> None:
+    """Ask where `url` leads now, without connecting. Raises SourceUnreachable if `fetch` would."""
+    host = urlsplit(url).hostname or ""
+    guard = _Guard(allow, end=monotonic() + max_seconds)
+    try:
+        guard.check(host, _resolved(host, 0, max_seconds))
+    except httpcore2.ConnectTimeout:
+        raise SourceUnreachable(f"{host} is not resolved within {max_seconds:.0f} s") from None
+
+
 def site_of(url: str) -> tuple[str, float]:
     """Whose `url` is, for all of whose hosts one pace holds, and the seconds between two requests.
 
@@ -240,7 +250,7 @@ class _Guard(httpcore2.SyncBackend):
     ) -> httpcore2.NetworkStream:
         """Try the addresses in the order in which the system prefers them."""
         addresses = _resolved(host, port, self._left())
-        self._check(host, addresses)
+        self.check(host, addresses)
         for address in addresses:
             try:
                 stream = super().connect_tcp(address, port, self._left(), *args, **kwargs)
@@ -251,7 +261,8 @@ class _Guard(httpcore2.SyncBackend):
                 return _Timed(stream, self._end)
         raise SourceUnreachable(f"{host} has no address")
 
-    def _check(self, host: str, addresses: list[str]) -> None:
+    def check(self, host: str, addresses: list[str]) -> None:
+        """Raise SourceUnreachable where a connection to one of these may not be."""
         if (inside := _is_allowed(host, self._allow)) and not self._outside:
             return
         for address in addresses:

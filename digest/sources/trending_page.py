@@ -21,6 +21,8 @@ from digest.sources.site_words import Scrap, headed, is_header
 from digest.sources.title_or_abstract import Part, parts_of
 
 EXPECTED = "a trending-papers page saved as plain text"
+# This reader comes last: what has no header either may be any format that nobody knows.
+ANY_FORMAT = f"papers: {EXPECTED}, a feed, BibTeX, or CSV with headings like title, abstract, doi"
 MAX_BYTES = 10_000_000
 MAX_LINES = 30_000
 
@@ -46,7 +48,7 @@ class TrendingPage:
         parts = _below_the_header(parts)
         cards = _cards(parts, ending)
         if doubt := _doubt(cards, parts, lines):
-            raise UnreadablePage(EXPECTED, doubt)
+            raise UnreadablePage(EXPECTED if any(map(is_header, lines)) else ANY_FORMAT, doubt)
         return [card.listing(n) for n, card in enumerate(_once(cards), start=1)]
 
 
@@ -83,9 +85,11 @@ def _decode(page: bytes) -> str:
         found = f"byte 0x{page[error.start]:02x} at {error.start}, which is not {encoding.upper()}"
         raise UnreadablePage("text in UTF-8, or in UTF-16 with a byte-order mark", found) from None
     if len(_CONTROL.findall(text)) * 100 > len(text) or "\x00" in text:
-        raise UnreadablePage(EXPECTED, "binary data")
+        raise UnreadablePage(ANY_FORMAT, "binary data")
     if _MARKUP.match(text) or len(_TAG.findall(text)) * 500 > len(text) + 5000:
-        raise UnreadablePage(EXPECTED, "HTML, XML or JSON")
+        is_html = re.match(r"\s*<(?:!doctype )?html\b", text, re.IGNORECASE)
+        found = "HTML: in the browser, save it as text" if is_html else "HTML, XML or JSON"
+        raise UnreadablePage(ANY_FORMAT, found)
     if (lines := len(_LINE_END.findall(text))) > MAX_LINES:
         raise UnreadablePage(EXPECTED, f"{lines:,} lines, more than such a page has")
     return text
@@ -247,6 +251,9 @@ def _doubt(cards: list[_Card], parts: list[Part], lines: list[str]) -> str | Non
         return f"abstracts under only {len(told)} of what may be {len(cards)} titles"
     if n_paragraphs > 3 * len(cards):
         return f"{n_paragraphs} paragraphs under {len(cards)} titles, like plain prose"
+    # Without a line end after it, the last title may be the stump of one, or of an abstract.
+    if lines[-1] and parts[-1].is_title and parts[-1].words.endswith(lines[-1]):
+        return f"a page that breaks off at {lines[-1][-40:]!r}"
     return None
 
 

@@ -92,6 +92,8 @@ def open_database(url: str, postgresql: PostgresqlSettings | None = None) -> Ses
         shown = engine.url.render_as_string(hide_password=True)
         if isinstance(error, OperationalError):
             raise ServiceUnreachable(f"cannot open the database {shown}: {_said(error)}") from None
+        if "malformed" in _said(error):
+            raise WrongDatabase(f"{shown} is damaged: restore a backup") from None
         raise WrongDatabase(f"{shown} is no database of Digest: {_said(error)}") from None
     return Sessions(engine)
 

@@ -32,12 +32,20 @@ _OF_OURS = {
 }
 
 
+# What lists of a lab call our fields.
+_MEANS = {"email": "address", "e-mail": "address", "mail": "address", "interests": "interest"}
+
+
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """How many lines ended in which outcome of `add`, and what was wrong with the others."""
+    """How many lines ended in which outcome of `add`, and what was wrong with the others.
+
+    `passed_over` are the headings of columns that say nothing to us.
+    """
 
     outcomes: Mapping[str, int]
     problems: tuple[str, ...]
+    passed_over: tuple[str, ...] = ()
 
 
 def export(session: Session, who: str | int) -> dict[str, Any]:
@@ -92,27 +100,35 @@ def _theirs(table: Table, subscriber_id: int) -> ColumnElement[bool]:
 
 
 def import_subscribers(
-    session: Session, text: str, *, defaults: SubscriberDefaults, now: datetime
+    session: Session,
+    text: str,
+    *,
+    defaults: SubscriberDefaults,
+    now: datetime,
+    confirmed: bool = True,
 ) -> ImportReport:
     """`add` every line of `text`, and tell of those that cannot be.
 
-    `text` is CSV with a heading (`address,timezone,...`), addresses alone, or JSON objects, one a
-    line. A field left out or empty is the default, or stays as it is for a known subscriber;
-    `none` as `min_probability` switches it off.
+    `text` is CSV with a heading (`address,timezone,...`) and commas, semicolons or tabs, addresses
+    alone, or JSON objects, one a line. A field left out or empty is the default, or stays as it is
+    for a known subscriber; `none` as `min_probability` switches it off. Columns of other things are
+    passed over. `confirmed` is what it is to `add`.
     """
     outcomes: Counter[str] = Counter()
     problems = []
+    passed_over: set[str] = set()
     for line, values in _rows(text.removeprefix("\ufeff")):
         try:
             if isinstance(values, BadInput):
                 raise values
             given = {name: value for name, value in values.items() if value not in ("", None)}
-            added = add(session, given, defaults, now=now)
+            passed_over |= given.keys() - {*FIELDS, ""}
+            added = add(session, given, defaults, now=now, confirmed=confirmed)
         except BadInput as error:
             problems.append(f"line {line}: {error}")
         else:
             outcomes[added.outcome] += 1
-    return ImportReport(dict(outcomes), tuple(problems))
+    return ImportReport(dict(outcomes), tuple(problems), tuple(sorted(passed_over)))
 
 
 def _rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
@@ -121,21 +137,30 @@ def _rows(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
         for number, line in enumerate(text.splitlines(), 1):
             if line.strip():
                 yield number, _object(line)
-        return
-    table = csv.reader(text.splitlines(keepends=True))
+    else:
+        yield from _table(text)
+
+
+def _table(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
+    table = csv.reader(text.splitlines(keepends=True), delimiter=_delimiter(text))
     names: list[str] = []
     try:
         for cells in table:
             row = [cell.strip() for cell in cells]
             if not any(row):
                 continue
-            if not names:
-                names = [cell.lower() for cell in row] if "@" not in "".join(row) else ["address"]
+            if not names and "@" not in "".join(row):
+                names = [_meant(cell) for cell in row]
+                if "address" not in names:
+                    yield table.line_num, BadInput("no heading is address or email")
+                    return
                 for name in names:
-                    if fault := _no_field(name):
-                        yield table.line_num, fault
-                if names != ["address"] or "@" not in row[0]:
-                    continue
+                    # A column of something else is no fault, a misspelt field is.
+                    if name not in FIELDS and get_close_matches(name, FIELDS, 1):
+                        yield table.line_num, _no_field(name)
+                continue
+            if not names:
+                names = ["address"]
             if len(row) > len(names):
                 yield table.line_num, BadInput(f"{len(row)} fields under {len(names)} headings")
             else:
@@ -153,12 +178,24 @@ def _object(line: str) -> Mapping[str, Any] | BadInput:
         return BadInput("not JSON: nested too deeply")
     if not isinstance(values, dict):
         return BadInput("not a JSON object")
-    return next(filter(None, map(_no_field, values)), values)
+    values = {_meant(name): value for name, value in values.items()}
+    return next((_no_field(name) for name in values if name not in FIELDS), values)
 
 
-def _no_field(name: str) -> BadInput | None:
-    if name in FIELDS:
-        return None
+def _delimiter(text: str) -> str:
+    """What parts the headings, if one of them is that of addresses."""
+    heading = text.lstrip().partition("\n")[0]
+    for delimiter in ",;\t":
+        if "address" in (_meant(cell.strip(' "\r')) for cell in heading.split(delimiter)):
+            return delimiter
+    return ","
+
+
+def _meant(name: str) -> str:
+    return _MEANS.get(name.lower(), name.lower())
+
+
+def _no_field(name: str) -> BadInput:
     near = get_close_matches(name, FIELDS, 1)
     hint = f"; did you mean {near[0]}?" if near else f": one of {', '.join(FIELDS)}"
     return BadInput(f"there is no field {name!r}{hint}")

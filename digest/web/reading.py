@@ -156,6 +156,8 @@ class ReadingDoors:
             spoken,
         )
         ballots = self._ballots(claim, edition, shown.papers, votes, spoken)
+        # As in the mail: what trends outside the reader's interests comes last.
+        ballots.sort(key=lambda ballot: ballot.paper.lane == "trending")
         return self.pages.show(
             request,
             "edition.html",

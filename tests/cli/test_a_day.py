@@ -50,7 +50,8 @@ def test_a_preview_writes_the_mail_and_stores_nothing(on_each_database: Path) ->
     Path("page.txt").write_text(PAGE, encoding="utf-8")
     done("ingest", "page", "page.txt")
     add_ada("--interest", "retrieval", "--length", "4")
-    rows = done("editions", "preview", ADA, "--folder", "look", "--json").json
+    (made,) = done("editions", "preview", ADA, "--folder", "look", "--json").json
+    rows = made["items"]
     assert [row["position"] for row in rows] == [1, 2, 3, 4]
     assert all(row["why"] for row in rows)
     (html,) = Path("look").glob("preview-ada@example.org-*.html")
@@ -83,10 +84,13 @@ def test_an_edition_is_built_once_and_shown(on_each_database: Path) -> None:
     assert done("editions", "build").out == "0 built, 0 with nothing new, 0 not due\n"
     assert done("editions", "build", ADA).out == "0 built, 0 with nothing new, 1 not due\n"
     assert stored() == once
-    rows = done("editions", "show", ADA, "--json").json
+    (shown,) = done("editions", "show", ADA, "--json").json
+    rows = shown["items"]
     assert len(rows) == 4
-    assert done("editions", "show", ADA, "--json", "--limit", "2").json == rows[:2]
-    dated = done("editions", "show", ADA, "--date", rows[0]["date"]).out
+    (first,) = done("editions", "show", ADA, "--json", "--limit", "2").json
+    assert first == {**shown, "items": rows[:2]}
+    dated = done("editions", "show", ADA, "--date", shown["date"]).out
+    assert dated.startswith(f"{shown['date']}: 4 of {shown['n_candidates']} new papers\n")
     assert all(row["title"] in dated for row in rows)
 
 

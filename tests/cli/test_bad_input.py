@@ -216,7 +216,7 @@ def test_a_database_of_another_program_is_refused_and_left_alone(empty: Path) ->
 
 def test_a_refusal_is_one_line_with_status_2_and_no_traceback(home: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "digest.cli", "ingest", "page", b"caf\xe9.txt"],
+        [sys.executable, "-m", "digest", "ingest", "page", b"caf\xe9.txt"],
         capture_output=True,
         check=False,
     )
@@ -228,7 +228,7 @@ def test_a_refusal_is_one_line_with_status_2_and_no_traceback(home: Path) -> Non
 
 def test_a_terminal_that_knows_ascii_alone_still_gets_every_title(day: Path) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "digest.cli", "papers", "list", "--json"],
+        [sys.executable, "-m", "digest", "papers", "list", "--json"],
         capture_output=True,
         check=True,
         env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},

@@ -90,7 +90,7 @@ def test_a_pipe_hands_over_one_mail_and_is_told_to_try_again_where_it_cannot_be_
 
 
 def test_a_real_pipe_works_as_a_mail_server_runs_it(day: Path) -> None:
-    command = [sys.executable, "-m", "digest.cli", "bounces", "ingest", "-"]
+    command = [sys.executable, "-m", "digest", "bounces", "ingest", "-"]
     ran = subprocess.run(command, input=bounce(), capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert b"suppressed" in ran.stdout

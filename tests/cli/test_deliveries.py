@@ -42,7 +42,7 @@ def await_sending_to(server: Script) -> None:
 
 async def process(*args: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "digest.cli", *args),
+        *(sys.executable, "-m", "digest", *args),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

@@ -115,7 +115,7 @@ def serving(*args: str, ready: str, port: int) -> Iterator[subprocess.Popen[str]
     outside = ("DIGEST_", "BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
     environ = {name: v for name, v in os.environ.items() if not name.startswith(outside)}
     process = subprocess.Popen(
-        [sys.executable, "-m", "digest.cli", *args],
+        [sys.executable, "-m", "digest", *args],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

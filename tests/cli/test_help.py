@@ -41,6 +41,7 @@ def test_the_help_of_every_command_says_what_it_does_and_gives_an_example(comman
     text = done(*command.split(), "--help").out
     assert "Example" in text
     assert f"digest {command}" in " ".join(text.split())
+    assert "completion" not in text
 
 
 def test_the_help_names_every_command() -> None:

@@ -41,9 +41,24 @@ def test_init_where_nothing_can_be_written_is_one_line(empty: Path) -> None:
     assert said == "cannot write file/digest.toml: Not a directory"
 
 
-def test_without_settings_the_database_is_in_the_working_folder(empty: Path) -> None:
+@pytest.mark.parametrize("command", ["tick", "papers list", "doctor", "backup kept", "worker"])
+def test_in_a_wrong_folder_nothing_begins(empty: Path, command: str) -> None:
+    said = digest(*command.split()).error
+    assert said == (
+        "neither digest.toml nor digest.db is here: name the settings with --config, "
+        "or begin here with digest init"
+    )
+    assert list(empty.iterdir()) == []
+
+
+def test_a_database_is_enough_or_a_variable_that_names_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert done("papers", "list", "--json").json == []
-    assert sorted(file.name for file in empty.iterdir()) == ["digest.db", "digest.key"]
+    assert sorted(file.name for file in home.iterdir()) == ["digest.db", "digest.key"]
+    monkeypatch.setenv("DIGEST_DATABASE", "sqlite:///other.db")
+    assert done("papers", "list", "--json").json == []
+    assert Path("other.db").is_file()
 
 
 def test_the_doctor_looks_at_every_part(encoded: Path) -> None:

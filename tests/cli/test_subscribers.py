@@ -113,6 +113,21 @@ def test_a_file_is_imported_and_its_bad_lines_are_told(home: Path) -> None:
     assert ada()["hour"] == 9
 
 
+def test_a_lab_is_asked_before_its_first_digest(home: Path) -> None:
+    Path("lab.csv").write_text("Name;Email\nAda;ada@example.org\nBob;bob@example.org\n")
+    said = done("subscribers", "import", "lab.csv", "--ask")
+    assert (said.out, said.err) == ("2 added\n", "Columns that say nothing to us: name\n")
+    assert ada()["state"] == "pending"
+    assert done("deliver", "--json").json == [{"state": "sent", "mails": 2}]
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "\u200b"])
+def test_a_blank_interest_is_refused(home: Path, nothing: str) -> None:
+    said = digest("subscribers", "add", "ada@example.org", "--interest", nothing).error
+    assert said == "an interest's text has 1 to 4000 characters, not 0"
+    assert done("subscribers", "list", "--json").json == []
+
+
 def test_an_export_is_json_and_an_erased_subscriber_is_gone(home: Path) -> None:
     add_ada("--interest", "retrieval")
     everything = json.loads(done("subscribers", "export", "ada@example.org").out)

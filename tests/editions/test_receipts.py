@@ -76,6 +76,21 @@ def test_a_lone_word_is_a_topic_where_enough_papers_tell(
     assert made.more == (("leaving",) if named else ())
 
 
+@pytest.mark.parametrize(
+    ("title", "named"),
+    [("Judging the harvest", ()), ("A harvest-judging", ("harvest judging",))],
+)
+def test_a_pair_of_words_is_a_topic_where_the_title_has_them_side_by_side(
+    sessions: Sessions, reader: int, title: str, named: tuple[str, ...]
+) -> None:
+    add_papers(sessions, [f"{title} t{n} w{n}" for n in range(6)], MONDAY + HOUR)
+    with sessions() as session:
+        votes.vote(session, reader, len(TITLES) + 2, "up", at=MONDAY + HOUR, via="web")
+    made = receipt(sessions, reader)
+    assert made is not None
+    assert made.more == named
+
+
 def test_who_has_not_voted_gets_none(sessions: Sessions, reader: int) -> None:
     assert receipt(sessions, reader) is None
 

@@ -2,6 +2,7 @@ import gzip
 import json
 import shutil
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,25 @@ def test_only_its_owner_may_read_a_backup_and_nothing_unfinished_is_left(made: P
 def test_a_folder_gets_a_file_named_by_the_instant(tmp_path: Path, sqlite_url: str) -> None:
     made = back_up(settings_of(tmp_path, sqlite_url), tmp_path, now=SEVEN)
     assert made.file == tmp_path / "digest-2026-03-02-070000.jsonl.gz"
+
+
+def test_night_after_night_a_folder_that_was_not_there_gets_a_file(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    for night in range(2):
+        now = SEVEN + timedelta(days=night)
+        back_up(settings_of(tmp_path, sqlite_url), tmp_path / "nights", now=now)
+    assert sorted(file.name for file in (tmp_path / "nights").iterdir()) == [
+        "digest-2026-03-02-070000.jsonl.gz",
+        "digest-2026-03-03-070000.jsonl.gz",
+    ]
+
+
+def test_a_file_in_the_folders_place_stays(tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "nights").write_text("notes")
+    with pytest.raises(BadInput, match=r"cannot write to .*nights"):
+        back_up(settings_of(tmp_path, sqlite_url), tmp_path / "nights", now=SEVEN)
+    assert (tmp_path / "nights").read_text() == "notes"
 
 
 def test_no_file_is_overwritten(tmp_path: Path, sqlite_url: str) -> None:

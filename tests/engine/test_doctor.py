@@ -20,7 +20,7 @@ from digest.engine.dns import FileRecords
 from digest.engine.doctor import Finding, checkup
 from digest.engine.engines import open_engine
 from digest.papers.encoder import Encoder
-from digest.settings import Settings
+from digest.settings import FetchSettings, Settings, SourceSettings
 from digest.store.deliveries import queue
 from digest.store.tables import Subscriber
 from tests.delivery.servers import smtp_server
@@ -155,6 +155,17 @@ def test_a_source_that_is_not_there_is_told(good: Settings, tmp_path: Path) -> N
     (tmp_path / "pages").rmdir()
     state, said = health(good, "sources")
     assert (state, said) == ("warning", f"daily: {tmp_path / 'pages'} is not there")
+
+
+def test_a_source_that_may_not_be_fetched_is_told(good: Settings) -> None:
+    source = SourceSettings(name="daily", url="http://127.0.0.1:9/x")
+    here = changed(good, sources=(source,))
+    assert health(here, "sources") == (
+        "warning",
+        "daily: 127.0.0.1 is at 127.0.0.1, which is no public address, and not in [fetch] allow",
+    )
+    allowed = changed(here, fetch=FetchSettings(allow=("127.0.0.1",)))
+    assert health(allowed, "sources") == ("ok", "daily: http://127.0.0.1:9/x")
 
 
 def test_no_source_at_all_is_told(good: Settings) -> None:

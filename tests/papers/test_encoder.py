@@ -62,6 +62,19 @@ def test_a_folder_that_is_no_model_is_refused_in_one_line(tmp_path: Path) -> Non
     assert "\n" not in str(refused.value)
 
 
+def test_a_hub_that_is_away_is_asked_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(BadEncoder) as refused:
+        SentenceEncoder("foo/bar").encode(["text"])
+    said = "encoder: cannot load 'foo/bar' (the model hub does not answer: "
+    assert str(refused.value).startswith(said)
+    assert caplog.text == ""
+
+
 def test_weights_that_changed_are_another_encoder(tmp_path: Path) -> None:
     identities = set()
     for weights in b"one", b"two":

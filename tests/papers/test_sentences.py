@@ -109,6 +109,8 @@ def test_what_only_adds_to_a_sentence_can_go(sentence: str, said: str) -> None:
         "In this hive, bees hum.",
         "(2) They hum.",
         "On it, we train bees.",
+        "We use none.",
+        "We need both, and bees.",
     ],
 )
 def test_what_points_back_leans(sentence: str) -> None:
@@ -122,7 +124,10 @@ def test_what_speaks_of_the_unnamed_needs_a_first(sentence: str) -> None:
     assert not leans(sentence)
 
 
-@pytest.mark.parametrize("sentence", ["This paper hums.", "Bees such as ours hum.", "Items hum."])
+@pytest.mark.parametrize(
+    "sentence",
+    ["This paper hums.", "Bees such as ours hum.", "Items hum.", "We use both bees and moths."],
+)
 def test_what_stands_alone_does_not(sentence: str) -> None:
     assert not needs_a_first(sentence)
 

@@ -188,6 +188,11 @@ def test_a_database_that_is_nowhere_near_stays_where_it_is(tmp_path: Path, url: 
         ("[smtp]\nusername = 'me'", "line 1: smtp: username and password go together: "),
         ("[mail]\nfrom_address = 'me'", "line 2: mail.from_address: 'me' is no e-mail address: "),
         ("[defaults]\ntimezone = 'Berlin'", "did you mean Europe/Berlin?"),
+        ("[defaults]\ntimezone = 'new york'", "did you mean America/New_York?"),
+        (
+            "[[sources]]\nname='a'\npath='a'\nbase_url='https://a.example'",
+            "no such setting here: put base_url above the first [table]",
+        ),
         (
             "[defaults]\nhour = 24",
             "line 2: defaults.hour: Input should be less than",
@@ -226,6 +231,10 @@ def test_a_fault_in_the_file_is_named_with_key_and_line(
     shown = fault(tmp_path, toml)
     assert shown.startswith(("digest.toml, line ", "digest.toml is not"))
     assert said in shown
+
+
+def test_an_empty_user_name_is_none(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "[smtp]\nusername = ''\npassword = ''").smtp.username is None
 
 
 @pytest.mark.parametrize(

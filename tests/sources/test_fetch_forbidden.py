@@ -208,10 +208,10 @@ class TestRebinding:
 
     def test_a_page_outside_does_not_lead_inside(self) -> None:
         guard = _Guard([HERE], end=inf)
-        guard._check(HERE, [HERE])
-        guard._check("papers.example.org", ["93.184.215.14"])
+        guard.check(HERE, [HERE])
+        guard.check("papers.example.org", ["93.184.215.14"])
         with pytest.raises(SourceUnreachable, match="a page outside led there"):
-            guard._check(HERE, [HERE])
+            guard.check(HERE, [HERE])
 
 
 class TestAllowed:

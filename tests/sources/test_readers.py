@@ -186,8 +186,14 @@ def test_an_empty_file_is_refused() -> None:
 
 
 def test_a_file_of_a_hundred_megabytes_is_refused_unread() -> None:
-    with pytest.raises(UnreadablePage, match="at most 10 MB; found 100 MB"):
+    with pytest.raises(UnreadablePage, match="at most 10 MB; found more"):
         find_reader(bytes(10 * MAX_PAGE_BYTES).replace(b"\0", b"x"))
+
+
+def test_of_a_table_without_known_headings_it_is_said_what_they_are_like() -> None:
+    page = b"paper,summary,link\n" + b"Growing Moss,It grows.,https://moss.example\n" * 5
+    with pytest.raises(UnreadablePage, match="CSV with headings like title, abstract, doi; found"):
+        find_reader(page).read(page, SEEN_ON)
 
 
 def test_what_nobody_recognises_is_refused_with_what_was_expected() -> None:

@@ -171,7 +171,7 @@ class TestAwkwardCards:
     @pytest.mark.parametrize("bare", [0, 1, 2, 3])
     def test_an_abstract_may_be_missing_anywhere(self, layout: Layout, bare: int) -> None:
         cards = [(title, "" if n == bare else abstract) for n, (title, abstract) in enumerate(ALL)]
-        assert texts(read(layout(cards))) == cards
+        assert texts(read([*layout(cards), ""])) == cards
 
     @pytest.mark.parametrize("layout", [layout_1, layout_2])
     def test_an_abstract_may_have_several_paragraphs(self, layout: Layout) -> None:
@@ -345,7 +345,7 @@ class TestAnyPage:
             if data.draw(st.integers(0, 5)) == 0:
                 lines[at:at] = data.draw(st.sampled_from([["12 authors"], ["▲ 41"], ["", ""]]))
         end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
-        assert texts(read(end.join(lines))) == cards
+        assert texts(read(end.join([*lines, ""]))) == cards
 
     @settings(max_examples=80, deadline=None)
     @given(page=st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode()))
@@ -366,7 +366,10 @@ class TestRefusals:
             (b"\x89PNG\r\n\x1a\n\x00\x00", "byte 0x89 at 0, which is not UTF-8"),
             (b"\x00\x01\x02 text", "binary data"),
             ("\n".join(layout_1(ALL)).replace(".", "é").encode("latin-1"), "which is not UTF-8"),
-            ("<!DOCTYPE html><html><body>papers</body></html>", "HTML, XML or JSON"),
+            (
+                "<!DOCTYPE html><html><body>papers</body></html>",
+                "HTML: in the browser, save it as text",
+            ),
             ('[{"title": "Moss"}]', "HTML, XML or JSON"),
             ("import os\n\ndef moss():\n    return os.name\n" * 5, "source code without"),
             ("id,name,height\n1,moss,2\n2,fern,30\n3,oak,3000\n", "a table without"),
@@ -385,6 +388,25 @@ class TestRefusals:
             read(page)
         assert found in refusal.value.found
         assert "\n" not in str(refusal.value)
+
+    @pytest.mark.parametrize("left", ["Kites Th", "Kites That Learn"])
+    def test_a_page_cut_off_within_a_line_makes_no_paper_of_the_stump(self, left: str) -> None:
+        whole = layout_1([TIDES, MOSS])
+        with pytest.raises(UnreadablePage) as refusal:
+            read([*whole, left])
+        assert refusal.value.found == f"a page that breaks off at {left[-40:]!r}"
+        # A line that has an end is whole.
+        assert texts(read([*whole, KITES[0], ""]))[-1] == (KITES[0], "")
+
+    @pytest.mark.parametrize("file", ["000_1a0b26409cec8ea9.txt", "003_ff0f715519914a1f.txt"])
+    def test_a_real_page_cut_off_anywhere_has_no_title_that_the_whole_has_not(
+        self, file: str
+    ) -> None:
+        page = shared("pages", file).read_bytes()
+        titles = {listing.title for listing in read(page)}
+        for end in range(1777, len(page), 17_770):
+            with suppress(UnreadablePage):
+                assert {listing.title for listing in read(page[:end])} <= titles
 
     @pytest.mark.parametrize(
         "line", ["a", " ", "Aa ", "1 ", "<a ", "-", ".", "1,", "Submitted by "]

@@ -56,6 +56,17 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         open_database(f"sqlite:///{tmp_path / 'digest.db'}")
 
 
+def test_a_file_that_was_cut_off_is_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "digest.db"
+    sessions = open_database(f"sqlite:///{file}")
+    migrate(sessions)
+    sessions.engine.dispose()
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(WrongDatabase, match="is damaged: restore a backup"):
+        open_database(f"sqlite:///{file}")
+
+
 def test_a_mistyped_url_hides_its_password() -> None:
     with pytest.raises(BadSettings, match="no database URL") as refusal:
         open_database("nonsense ://ada:secret@host/db")

@@ -26,6 +26,13 @@ def test_an_edition_shows_every_paper_with_three_live_thumbs(world: World) -> No
     assert "Undo" not in page
 
 
+def test_what_trends_outside_comes_last_as_in_the_mail(world: World) -> None:
+    with world.app.sessions() as session:
+        session.get_one(EditionItemRow, (world.edition, world.papers[0])).lane = "trending"
+    page = shown(world, world.read())
+    assert page.index(f'id="paper-{world.papers[1]}"') < page.index(f'id="paper-{world.papers[0]}"')
+
+
 def test_a_vote_link_opens_the_edition_with_one_big_button_and_all_thumbs(world: World) -> None:
     page = shown(world, world.vote("down"))
     assert page.count('class="solid') == 1

@@ -1,5 +1,0 @@
-"""`python -m digest.cli`: the `digest` command of the Python that is asked."""
-
-from digest.cli import main
-
-main()
