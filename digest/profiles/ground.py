@@ -312,7 +312,7 @@ def _told(
     row = {readers[i]: int(i) for i in most}
     place = {id_: n for n, id_ in enumerate(row)}
     query = select(Interest.id, Interest.subscriber_id, Interest.text_hash).where(
-        Interest.subscriber_id.in_(row), Interest.created_at <= now, Interest.is_on
+        Interest.subscriber_id.in_(list(row)), Interest.created_at <= now, Interest.is_on
     )
     interests = sorted(session.execute(query), key=lambda one: (place[one.subscriber_id], one.id))[
         :TOLD
