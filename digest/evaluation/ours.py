@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from digest.evaluation.protocol import KINDS as ROUNDS
 from digest.evaluation.protocol import Case, Embed, Fold, Round
 from digest.papers.embedding import paper_vectors
 from digest.profiles.ground import fit_words, terms_of
 from digest.ranking.calibrate import Calibration, calibrate
+from digest.ranking.meanings import with_meanings
 from digest.ranking.profile import fit_profiles, scores
 from digest.ranking.rank import rank
 from digest.ranking.space import Space, fit_space
@@ -24,6 +26,7 @@ from digest.ranking.types import (
     SignalKind,
     Signals,
     Texts,
+    Told,
     Votes,
     Wishes,
 )
@@ -87,8 +90,10 @@ class Ours:
             self._of = _OfFold.read(fold, self.embed)
         for number in sorted({case.user_fold for case in cases}):
             places = [i for i, case in enumerate(cases) if case.user_fold == number]
-            space, points = self._of.space(number)
-            signals = _signals([cases[i] for i in places], space, points, self._of.words)
+            some = [cases[i] for i in places]
+            typed = any(case.interest is not None for case in some)
+            space, points = self._of.space(number, typed=typed)
+            signals = _signals(some, space, points, self._of.words)
             yield places, fit_profiles(signals, space), points
 
     def learn(self, outcomes: Sequence[Round]) -> None:
@@ -119,25 +124,52 @@ class _OfFold:
     """What a fold's users share: its papers' texts, and a space for each fold of users."""
 
     fold: Fold
+    embed: Embed
     words: "TfidfVectorizer | None"
     papers: Texts
     _spaces: dict[int, tuple[Space, Floats]] = field(default_factory=dict)
+    _with_meanings: dict[int, Space] = field(default_factory=dict)
 
     @classmethod
     def read(cls, fold: Fold, embed: Embed) -> "_OfFold":
         """Fit the words of the known papers, and read all."""
         words = fit_words([fold.texts[i] for i in fold.known])
         vectors = paper_vectors(embed, fold.titles, fold.texts)
-        return cls(fold, words, Texts(vectors, terms_of(words, fold.texts)))
+        return cls(fold, embed, words, Texts(vectors, terms_of(words, fold.texts)))
 
-    def space(self, user_fold: int) -> tuple[Space, Floats]:
-        """The space that a fold of users is scored in, and all papers' points."""
+    def space(self, user_fold: int, *, typed: bool) -> tuple[Space, Floats]:
+        """The space that a fold of users is scored in, and all papers' points.
+
+        What interests mean, which is no matter to those points, is only learned for what is typed.
+        """
+        at = self.fold.known
+        known = Texts(self.papers.vectors[at], self.papers.terms[at])
+        votes = Votes(known, _likes(self.fold, user_fold))
         if user_fold not in self._spaces:
-            at = self.fold.known
-            known = Texts(self.papers.vectors[at], self.papers.terms[at])
-            space = fit_space(known, Votes(known, _likes(self.fold, user_fold)))
+            space = fit_space(known, votes)
             self._spaces[user_fold] = space, space.points(self.papers)
-        return self._spaces[user_fold]
+        space, points = self._spaces[user_fold]
+        if not typed:
+            return space, points
+        if user_fold not in self._with_meanings:
+            told = self._told(user_fold)
+            self._with_meanings[user_fold] = with_meanings(space, votes, told) if told else space
+        return self._with_meanings[user_fold], points
+
+    def _told(self, user_fold: int) -> Told | None:
+        """What all other users would type, by their known likes."""
+        _, least = ROUNDS["k0"]
+        typed = {
+            row: text
+            for row, likes in enumerate(self.fold.others(user_fold))
+            if len(likes) >= least and (text := self.fold.interest(likes))
+        }
+        if not typed:
+            return None
+        texts = list(typed.values())
+        return Told(
+            Texts(self.embed(texts), terms_of(self.words, texts)), np.array(list(typed), np.int64)
+        )
 
 
 def _sizes(cases: Sequence[Case]) -> NDArray[np.int64]:

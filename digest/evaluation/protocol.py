@@ -122,7 +122,7 @@ class Fold:
     `texts` (with their `titles`) and `embeddings` float32 (n, d) are of all n papers, `days`
     datetime64 (n,) when each was posted; `known` and `cold` are sorted ids. `libraries` and
     `user_folds` go together: a user's likes among the known papers alone, so that nothing here
-    tells who likes a cold one.
+    tells who likes a cold one. `tags` are the papers', of the cold ones none.
     """
 
     number: int
@@ -134,6 +134,7 @@ class Fold:
     cold: Ids
     libraries: tuple[Ids, ...] = field(repr=False)
     user_folds: Ids = field(repr=False)
+    tags: tuple[tuple[str, ...], ...] = field(repr=False)
 
     def others(self, user_fold: int) -> list[Ids]:
         """The known likes of the users outside `user_fold`: whom its users may be helped by."""
@@ -142,6 +143,11 @@ class Fold:
             for likes, fold in zip(self.libraries, self.user_folds, strict=True)
             if fold != user_fold
         ]
+
+    def interest(self, likes: Ids) -> str:
+        """What a reader of these known likes would type: their most frequent tags."""
+        tags = Counter(tag for i in likes for tag in self.tags[i])
+        return " ".join(tag for tag, _ in tags.most_common(N_TAGS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +223,8 @@ def narrowed(fold: Fold, known: Ids, cold: Ids) -> Fold:
     is_known = np.zeros(len(fold.texts), bool)
     is_known[known] = True
     libraries = tuple(likes[is_known[likes]] for likes in fold.libraries)
-    return replace(fold, known=np.sort(known), cold=np.sort(cold), libraries=libraries)
+    tags = tuple(some if is_known[i] else () for i, some in enumerate(fold.tags))
+    return replace(fold, known=np.sort(known), cold=np.sort(cold), libraries=libraries, tags=tags)
 
 
 def rounds(
@@ -240,7 +247,7 @@ def rounds(
             wanted = np.searchsorted(fold.cold, np.intersect1d(collection.libraries[i], fold.cold))
             if len(known) < least or not len(wanted) or not _is_in(part, user):
                 continue
-            if size == 0 and not (interest := _interest(collection, known)):
+            if size == 0 and not (interest := fold.interest(known)):
                 continue
             shuffled = np.random.default_rng(1000 * fold.number + user).permutation(len(known))
             likes = known if size is None else known[shuffled[:size]]
@@ -321,6 +328,7 @@ def _fold(collection: Collection, embeddings: NDArray[np.float32], number: int, 
         cold,
         tuple(library[~is_cold[library]] for library in collection.libraries),
         collection.user_folds,
+        tuple(() if is_cold[i] else paper.tags for i, paper in enumerate(collection.papers)),
     )
 
 
@@ -333,11 +341,6 @@ def _days(collection: Collection) -> NDArray[np.datetime64]:
 
 def _is_in(part: Part, user: int) -> bool:
     return part == "all" or (user % 4 == 0) == (part == "tune")
-
-
-def _interest(collection: Collection, likes: Ids) -> str:
-    tags = Counter(tag for i in likes for tag in collection.papers[i].tags)
-    return " ".join(tag for tag, _ in tags.most_common(N_TAGS))
 
 
 _L = TypeVar("_L", bound=_Line)

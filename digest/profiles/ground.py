@@ -16,9 +16,10 @@ from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_of
+from digest.ranking.meanings import LEAST_LIKES, with_meanings
 from digest.ranking.space import READERS, Space, fit_space
-from digest.ranking.types import Floats, Texts, Votes
-from digest.store.tables import Paper, VectorRow, VoteRow
+from digest.ranking.types import Floats, Texts, Told, Votes
+from digest.store.tables import Interest, Paper, VectorRow, VoteRow
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -32,6 +33,9 @@ ENOUGH = 500
 LIKED = 2000
 # Likes that it is learned from, the newest.
 LIKES = 200_000
+# Interests that it is learned from what readers mean by such words, of those who like the most; the
+# cost grows with their third power.
+TOLD = 2000
 # Points that a ground keeps for who asks again, 3 kB each: not those of everybody's interests.
 REMEMBERED = 20_000
 _DAY = timedelta(days=1)
@@ -47,11 +51,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A space, the words that it knows, and the places of texts that were asked for before."""
+    """A space, the words that it knows, and the places of texts that were asked for before.
+
+    `readers` tells by subscriber whose interests the space knows, and as which of their owners.
+    """
 
     space: Space
     words: "TfidfVectorizer | None"
     d: int
+    readers: Mapping[int, int] = field(default_factory=dict, repr=False)
     # By whether it is an interest's, and by hash: the same text means another point then.
     _points: dict[tuple[bool, str], Place] = field(default_factory=dict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
@@ -75,6 +83,29 @@ class Ground:
         """The points (D,) of what readers typed, likewise."""
         at = self._at(vectors, texts, typed=True)
         return {hash_: place.point for hash_, place in at.items()}
+
+    def own_interests(
+        self,
+        vectors: Mapping[str, Floats],
+        texts: Mapping[str, str],
+        told: Iterable[tuple[int, str]],
+    ) -> dict[tuple[int, str], Floats]:
+        """The same of those `told`, by subscriber and hash, whose votes the space has learned from.
+
+        A reader's own votes must not come back as what his words mean: they are as for one who has
+        not voted.
+        """
+        mine = [
+            (id_, hash_)
+            for id_, hash_ in dict.fromkeys(told)
+            if id_ in self.readers and hash_ in vectors and _usable(vectors[hash_], self.d)
+        ]
+        if not mine:
+            return {}
+        matrix = np.stack([vectors[hash_] for _, hash_ in mine])
+        read = Texts(matrix, terms_of(self.words, [texts[hash_] for _, hash_ in mine]))
+        readers = np.array([self.readers[id_] for id_, _ in mine], np.int64)
+        return dict(zip(mine, self.space.interests(read, readers), strict=True))
 
     def _at(
         self, vectors: Mapping[str, Floats], texts: Mapping[str, str], *, typed: bool
@@ -120,11 +151,9 @@ def ground_of(session: Session, encoder: str, *, now: datetime) -> Ground | None
     hashes = _background(session, encoder, now)
     if not hashes:
         return None
-    n_readers, newest_vote = _readers(session, now)
+    n_readers, newest = _readers(session, now)
     # A vote alone changes little; a day's votes are taken in with the day's papers.
-    voted = (
-        f"{n_readers // 100}:{newest_vote:%F}" if n_readers >= READERS[0] and newest_vote else ""
-    )
+    voted = f"{n_readers // 100}:{newest:%F}" if n_readers >= READERS[0] and newest else ""
     key = sha256("\n".join([encoder, voted, *hashes]).encode()).hexdigest()
     with _KEPT.lock:
         if _KEPT.key != key:
@@ -179,7 +208,7 @@ def _usable(vector: Floats, d: int) -> bool:
 
 
 def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
-    """How many subscribers lately liked something, and when the last one said so.
+    """How many subscribers lately liked something, and when they or an interest last said so.
 
     Counted once an hour, and when votes come in after an hour without any.
     """
@@ -191,6 +220,10 @@ def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
         likes = _likes(now).subquery()
         query = select(func.count(likes.c.subscriber_id.distinct()), func.max(likes.c.at))
         n, last = session.execute(query).one()
+        told = session.scalar(
+            select(func.max(Interest.created_at)).where(Interest.created_at <= now)
+        )
+        last = max(last, told) if last and told else last
         kept = _COUNTED[database] = hours, (n, last)
     return kept[1]
 
@@ -216,13 +249,22 @@ def _make(
     background = Texts(
         np.stack([row.vector for row in rows]), terms_of(words, [r.text for r in rows])
     )
-    votes = _votes(session, encoder, words, d, now) if with_votes else None
-    return Ground(fit_space(background, votes), words, d)
+    found = _votes(session, encoder, words, d, now) if with_votes else None
+    if found is None:
+        return Ground(fit_space(background), words, d)
+    votes, readers = found
+    space = fit_space(background, votes)
+    told = _told(session, encoder, words, d, votes, readers, now)
+    if told is not None:
+        space = with_meanings(space, votes, told)
+    owners = () if space.meanings is None else np.unique(space.meanings.owners)
+    return Ground(space, words, d, {readers[i]: int(i) for i in owners})
 
 
 def _votes(
     session: Session, encoder: str, words: "TfidfVectorizer | None", d: int, now: datetime
-) -> Votes | None:
+) -> tuple[Votes, list[int]] | None:
+    """What readers like together, and whose each row of it is."""
     likes = session.execute(_likes(now)).all()
     times = Counter(like.paper_id for like in likes)
     popular = sorted(times, key=lambda id_: (-times[id_], -id_))[:LIKED]
@@ -248,11 +290,50 @@ def _votes(
         (like for like in likes if like.paper_id in column),
         key=lambda like: (like.subscriber_id, like.paper_id),
     )
-    _, rows = np.unique([pair.subscriber_id for pair in pairs], return_inverse=True)
+    readers, rows = np.unique([pair.subscriber_id for pair in pairs], return_inverse=True)
     columns = [column[pair.paper_id] for pair in pairs]
     ones = np.ones(len(pairs), np.float32)
     shape = (int(rows.max(initial=-1)) + 1, len(papers))
-    return Votes(texts, csr_array((ones, (rows, columns)), shape=shape))
+    return Votes(texts, csr_array((ones, (rows, columns)), shape=shape)), readers.tolist()
+
+
+def _told(
+    session: Session,
+    encoder: str,
+    words: "TfidfVectorizer | None",
+    d: int,
+    votes: Votes,
+    readers: Sequence[int],
+    now: datetime,
+) -> Told | None:
+    """The interests of `readers`, whose the rows of `votes` are: those who like the most."""
+    counts = np.diff(votes.likes.indptr)
+    most = [i for i in np.argsort(-counts, kind="stable")[:TOLD] if counts[i] >= LEAST_LIKES]
+    row = {readers[i]: int(i) for i in most}
+    place = {id_: n for n, id_ in enumerate(row)}
+    query = select(Interest.id, Interest.subscriber_id, Interest.text_hash).where(
+        Interest.subscriber_id.in_(list(row)), Interest.created_at <= now, Interest.is_on
+    )
+    interests = sorted(session.execute(query), key=lambda one: (place[one.subscriber_id], one.id))[
+        :TOLD
+    ]
+    vectors = vectors_of(session, encoder, (one.text_hash for one in interests))
+    usable = [
+        one for one in interests if one.text_hash in vectors and _usable(vectors[one.text_hash], d)
+    ]
+    if not usable:
+        return None
+    ids = [one.id for one in usable]
+    texts = dict(
+        session.execute(select(Interest.id, Interest.text).where(Interest.id.in_(ids))).all()
+    )
+    return Told(
+        Texts(
+            np.stack([vectors[one.text_hash] for one in usable]),
+            terms_of(words, [texts[id_] for id_ in ids]),
+        ),
+        owners=np.array([row[one.subscriber_id] for one in usable], np.int64),
+    )
 
 
 def fit_words(texts: Sequence[str]) -> "TfidfVectorizer | None":

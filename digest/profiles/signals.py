@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 import numpy as np
 from sqlalchemy import select
@@ -15,6 +16,10 @@ from digest.ranking.types import KINDS, Floats, SignalKind, Signals
 from digest.store import parts
 from digest.store.tables import Interest, Paper, VoteRow
 
+# An interest and a paper of one text are at two points, and for some owners an interest is at one
+# of their own.
+_Key = tuple[bool, str, int | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -26,11 +31,6 @@ class Told:
     text_hash: str
     at: datetime
 
-    @property
-    def key(self) -> tuple[bool, str]:
-        """What it is kept by: an interest and a paper of one text are at two points."""
-        return self.kind == "interest", self.text_hash
-
 
 def signals_of(
     session: Session, subscriber_ids: Sequence[int], encoder: str, ground: Ground, *, now: datetime
@@ -41,9 +41,14 @@ def signals_of(
     and votes that are held.
     """
     told, typed = _told(session, subscriber_ids, now)
+    vectors = vectors_of(session, encoder, typed)
+    asked = [(one.owner, one.text_hash) for one in told if one.kind == "interest"]
+    own = ground.own_interests(vectors, typed, asked)
+    shared = {hash_: typed[hash_] for owner, hash_ in asked if (owner, hash_) not in own}
     return signals_from(
         told,
-        interests=ground.interests(vectors_of(session, encoder, typed), typed),
+        interests=ground.interests(vectors, shared),
+        own_interests=own,
         papers=places_of(
             session, encoder, ground, (one.text_hash for one in told if one.kind != "interest")
         ),
@@ -61,16 +66,25 @@ def signals_from(
     owners: Sequence[int],
     ground: Ground,
     now: datetime,
+    own_interests: Mapping[tuple[int, str], Floats] = MappingProxyType({}),
 ) -> Signals:
     """The signals in what `owners` told, which is on the ground at these points, by hash.
 
-    What is at none is left out.
+    An interest that is another point for its owner than for others is there by owner, too. What is
+    at none is left out.
     """
-    points = {(True, hash_): point for hash_, point in interests.items()}
-    points |= {(False, hash_): place.point for hash_, place in papers.items()}
+    points: dict[_Key, Floats] = {(True, hash_, None): at for hash_, at in interests.items()}
+    points |= {(True, hash_, owner): at for (owner, hash_), at in own_interests.items()}
+    points |= {(False, hash_, None): place.point for hash_, place in papers.items()}
+
+    def key_of(one: Told) -> _Key:
+        is_interest = one.kind == "interest"
+        is_own = is_interest and (one.owner, one.text_hash) in own_interests
+        return is_interest, one.text_hash, one.owner if is_own else None
+
     place = {key: i for i, key in enumerate(points)}
     owner = {id_: i for i, id_ in enumerate(owners)}
-    usable = sorted((one for one in told if one.key in place), key=lambda t: owner[t.owner])
+    usable = sorted((one for one in told if key_of(one) in place), key=lambda t: owner[t.owner])
     sizes = np.bincount(
         np.array([owner[one.owner] for one in usable], np.int64), minlength=len(owners)
     )
@@ -80,7 +94,7 @@ def signals_from(
         kinds=np.array([KINDS.index(one.kind) for one in usable], np.int8),
         refs=np.array([one.ref for one in usable], np.int64),
         ages=np.array([max((now - t.at).total_seconds() / 86400, 0.0) for t in usable], np.float32),
-        rows=np.array([place[one.key] for one in usable], np.int64),
+        rows=np.array([place[key_of(one)] for one in usable], np.int64),
         points=np.array(list(points.values()), np.float32).reshape(-1, d),
     )
 

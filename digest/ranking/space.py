@@ -12,7 +12,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.sparse import csr_array, diags_array
 
-from digest.ranking.types import Floats, Texts, Votes
+from digest.ranking.types import Floats, Ints, Texts, Votes
 
 DIMENSIONS = 768
 # The mean of a few papers is their topic, not the field's: as if this many at zero stood by.
@@ -47,10 +47,53 @@ class _Liked:
 
 
 @dataclass(frozen=True, slots=True)
+class Meanings:
+    """What readers turned out to mean by what they typed, to be added to interests' directions.
+
+    The direction of an interest is its point times `shrunk` (D,). A kernel ridge regression on m
+    interests of readers who voted: their `texts`, clean, and `owners` (m,), what is `wanted` of
+    each, float32 (m, D + 1), the last a constant one; `inverse` (m, m) of the kernel with noise,
+    and `solved`, its product with `wanted`.
+    """
+
+    texts: Texts
+    owners: Ints
+    wanted: Floats
+    inverse: Floats
+    solved: Floats
+    shrunk: Floats
+
+    def moved(self, points: Floats, texts: Texts, readers: Ints | None) -> Floats:
+        """The points (n, D) of clean texts, moved to what such words turned out to mean.
+
+        Of one of `readers` (n,) it counts what the others say: his own votes are in his profile.
+        """
+        own = points * self.shrunk
+        length = np.linalg.norm(own, axis=1, keepdims=True)
+        moved: Floats = (unit(own) + self._added(texts, readers)) * (length / self.shrunk)
+        return moved
+
+    def _added(self, texts: Texts, readers: Ints | None) -> Floats:
+        near = nearness(texts, self.texts)
+        said = near @ self.solved
+        sums = np.tile(self.wanted.sum(axis=0), (len(texts), 1))
+        by = np.full(len(texts), -1) if readers is None else readers
+        for i in np.flatnonzero(np.isin(by, self.owners)):
+            # As if fitted without these rows (Rasmussen and Williams 2006, 5.4.2).
+            mine = np.flatnonzero(self.owners == by[i])
+            inner = self.inverse[np.ix_(mine, mine)]
+            said[i] -= near[i] @ self.inverse[:, mine] @ np.linalg.solve(inner, self.solved[mine])
+            sums[i] -= self.wanted[mine].sum(axis=0)
+        added: Floats = said[:, :-1] - said[:, -1:] * (sums[:, :-1] / np.maximum(sums[:, -1:], 1.0))
+        return added
+
+
+@dataclass(frozen=True, slots=True)
 class Space:
     """The coordinates that a background of papers spans; `spectrum` float32 (D,), falling.
 
-    `places` float32 (n, D) are the points of the background itself.
+    `places` float32 (n, D) are the points of the background itself. `meanings` are learned on a
+    space that has none.
     """
 
     mean: Floats
@@ -60,33 +103,37 @@ class Space:
     liked_background: Floats | None
     basis: Floats
     spectrum: Floats
+    meanings: Meanings | None = None
 
     def points(self, texts: Texts) -> Floats:
         """Coordinates of texts, float32 (n, D); products of points approximate the kernel.
 
         A text of which nothing is known lies at zero.
         """
-        texts = _clean(texts, self.mean)
+        texts = cleaned(texts, self.mean)
         liked = _liked_points(self.liked, texts)
         near = _kernel(texts, liked, self.background, self.liked_background, self.liked)
         return near @ self.basis
 
-    def interests(self, texts: Texts) -> Floats:
-        """Coordinates of what readers typed, float32 (n, D), as far from zero as their points.
+    def interests(self, texts: Texts, readers: Ints | None = None) -> Floats:
+        """Coordinates of what readers typed, float32 (n, D).
 
         A few words seldom lie where the papers do that are meant, so each is moved towards the
         background papers most like it, the more the liker they are (pseudo-relevance feedback,
-        Rocchio 1971).
+        Rocchio 1971), as far from zero as it was; then to what other readers liked who typed such
+        words, as far as that is known. `readers` (n,) tell whose each is, as `Told.owners` do; -1
+        is nobody of them.
         """
+        texts = cleaned(texts, self.mean)
         # Too little is typed to tell who would like it.
-        near = _grown(_cosines(_clean(texts, self.mean), self.background), 2.0)
+        near = nearness(texts, self.background)
         points = near @ self.basis
         closest = np.maximum(near, 0.0)
         closest /= np.maximum(near.max(axis=1, keepdims=True, initial=0.0), _TINY)
-        towards = _unit(closest**NEAREST @ self.places)
+        towards = unit(closest**NEAREST @ self.places)
         moved = points + (points * towards).sum(axis=1, keepdims=True) * towards
-        kept: Floats = _unit(moved) * np.linalg.norm(points, axis=1, keepdims=True)
-        return kept
+        kept: Floats = unit(moved) * np.linalg.norm(points, axis=1, keepdims=True)
+        return kept if self.meanings is None else self.meanings.moved(kept, texts, readers)
 
 
 def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSIONS) -> Space:
@@ -97,7 +144,7 @@ def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSI
     """
     whole = background.vectors[np.isfinite(background.vectors).all(axis=1)]
     mean = (whole.sum(axis=0, dtype=np.float64) / (len(whole) + FEW)).astype(np.float32)
-    clean = _clean(background, mean)
+    clean = cleaned(background, mean)
     liked = _fit_liked(votes, mean) if votes is not None else None
     at = _liked_points(liked, clean)
     kernel = _kernel(clean, at, clean, at, liked).astype(np.float64)
@@ -121,18 +168,24 @@ def fit_space(background: Texts, votes: Votes | None = None, *, d: int = DIMENSI
     )
 
 
-def _clean(texts: Texts, mean: Floats) -> Texts:
+def cleaned(texts: Texts, mean: Floats) -> Texts:
     """Centred unit vectors; a vector that says nothing, or is not finite, stays zero."""
     whole = np.isfinite(texts.vectors).all(axis=1, keepdims=True)
     whole &= texts.vectors.any(axis=1, keepdims=True)
     moved = np.where(whole, texts.vectors, mean) - mean
-    return replace(texts, vectors=_unit(moved))
+    return replace(texts, vectors=unit(moved))
 
 
-def _unit(matrix: Floats) -> Floats:
+def unit(matrix: Floats) -> Floats:
+    """The rows (n, D) at length one; zero stays zero."""
     length = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: Floats = (matrix / np.maximum(length, _TINY)).astype(np.float32)
-    return unit
+    made: Floats = (matrix / np.maximum(length, _TINY)).astype(np.float32)
+    return made
+
+
+def nearness(one: Texts, other: Texts) -> Floats:
+    """The kernel of clean texts without what readers like: (len(one), len(other)), 2 at most."""
+    return _grown(_cosines(one, other), 2.0)
 
 
 def _cosines(one: Texts, other: Texts) -> Floats:
@@ -184,8 +237,8 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
     rank = min(LIKED_DIMENSIONS, n)
     values, vectors = eigh(gram, subset_by_index=(n - rank, n - 1))
     factors = vectors * np.sqrt(np.maximum(values, 0.0))
-    texts = _clean(votes.texts, mean)
-    near = _grown(_cosines(texts, texts), 2.0)
+    texts = cleaned(votes.texts, mean)
+    near = nearness(texts, texts)
     noisy = near.astype(np.float64)
     noisy[np.diag_indices(n)] += LIKED_NOISE * np.sqrt(popularity.mean() / popularity)
     coefficients = cho_solve(cho_factor(noisy), factors).astype(np.float32)
@@ -195,6 +248,6 @@ def _fit_liked(votes: Votes, mean: Floats) -> _Liked | None:
 def _liked_points(liked: _Liked | None, texts: Texts) -> Floats | None:
     if liked is None:
         return None
-    near = _grown(_cosines(texts, liked.texts), 2.0)
-    at = _unit(near @ liked.coefficients - liked.mean)
+    near = nearness(texts, liked.texts)
+    at = unit(near @ liked.coefficients - liked.mean)
     return np.where(near.any(axis=1, keepdims=True), at, np.float32(0.0))

@@ -43,6 +43,14 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Interests of readers who voted: `texts` (m), and whose each is, a row of the likes, (m,)."""
+
+    texts: Texts
+    owners: Ints
+
+
+@dataclass(frozen=True, slots=True)
 class Signals:
     """What u subscribers told us: m signals, those of subscriber i in starts[i]:starts[i + 1].
 

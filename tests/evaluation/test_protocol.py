@@ -146,6 +146,24 @@ def test_a_narrowed_fold_forgets_likes_of_what_is_not_known_yet(folds: list[Fold
     then = narrowed(fold, fold.known[:40], fold.known[40:50])
     assert then.known.tolist() == fold.known[:40].tolist()
     assert np.isin(np.concatenate(then.libraries), then.known).all()
+    assert all(not tags for i, tags in enumerate(then.tags) if i not in set(then.known))
+
+
+def test_a_fold_knows_what_the_readers_of_known_papers_would_type(
+    world: World, folds: list[Fold]
+) -> None:
+    for fold in folds:
+        assert not any(fold.tags[i] for i in fold.cold)
+        typed = {
+            case.user: case.interest.text
+            for one in world.rounds(fold, ["k0"])
+            for case in one.cases
+            if case.interest
+        }
+        for user, likes in zip(world.collection.users, fold.libraries, strict=True):
+            assert typed.get(int(user), fold.interest(likes)) == fold.interest(likes)
+            assert world.collection.papers[likes[0]].tags[0] in fold.interest(likes)
+    assert fold.interest(fold.known[:0]) == ""
 
 
 # Cases

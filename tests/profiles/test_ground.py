@@ -2,20 +2,23 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select, update
 
 from digest.papers.embedding import vectors_of
 from digest.papers.identity import text_hash
 from digest.profiles import ground as module
 from digest.profiles.ground import Ground, fit_words, ground_of, terms_of
+from digest.profiles.interests import embed_interests, set_interest
+from digest.profiles.signals import signals_of
 from digest.ranking.space import LIKED_WEIGHT
 from digest.ranking.types import Floats
 from digest.store import Sessions
-from digest.store.tables import Paper, Subscriber, VectorRow, VoteRow
+from digest.store.tables import Interest, Paper, Subscriber, VectorRow, VoteRow
 from tests.profiles.world import ENCODER, NOON, TOPICS, people, read_page
 
 TOMORROW = NOON + timedelta(days=1)
@@ -181,6 +184,161 @@ def test_the_votes_of_few_change_nothing(sessions: Sessions) -> None:
     alone = ground(sessions)
     vote_of_many(sessions, 40, papers)
     assert ground(sessions) is alone
+
+
+# What readers mean by what they type
+
+OTHER = {"proteins": "robots", "robots": "proteins"}
+
+
+def points_of(here: Ground, text: str, reader: int | None = None) -> Floats:
+    """Where a text is that somebody typed."""
+    texts = {text_hash(text): text}
+    vectors = dict(zip(texts, ENCODER.encode([text]), strict=True))
+    if reader is None:
+        return here.interests(vectors, texts)[text_hash(text)]
+    return here.own_interests(vectors, texts, [(reader, text_hash(text))])[reader, text_hash(text)]
+
+
+def topics_of(sessions: Sessions, here: Ground, point: Floats) -> dict[str, float]:
+    """How near a point is to the papers of each topic."""
+    with sessions.reading() as session:
+        papers = {row.text_hash: f"{row.title}. {row.abstract}" for row in session.query(Paper)}
+        points = here.points(vectors_of(session, ENCODER.identity, papers), papers)
+    return {
+        topic: sum(
+            float(at @ point) for hash_, at in points.items() if papers[hash_][:6] == topic[:6]
+        )
+        for topic in TOPICS
+    }
+
+
+@pytest.fixture
+def meant(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sixty readers who type one topic each, and like papers of the other; their numbers."""
+    # The ground of another test's database would have the same key.
+    monkeypatch.setattr(module, "_KEPT", module._Kept())
+    papers = read_page(sessions)
+    vote_of_many(sessions, 60, list(papers.values()))
+    with sessions() as session:
+        session.execute(delete(VoteRow))
+        readers = session.scalars(
+            select(Subscriber.id).where(Subscriber.address.like("voter%")).order_by(Subscriber.id)
+        ).all()
+        for n, id_ in enumerate(readers):
+            topic = list(TOPICS)[n % 2]
+            set_interest(session, id_, "mine", f"{TOPICS[topic]} mine{n}", NOON)
+            liked = [paper for title, paper in papers.items() if title.startswith(OTHER[topic])]
+            session.execute(
+                insert(VoteRow),
+                [
+                    {
+                        "subscriber_id": id_,
+                        "paper_id": paper,
+                        "value": "up",
+                        "at": NOON,
+                        "via": "cli",
+                    }
+                    for paper in liked[n % 3 : n % 3 + 3]
+                ],
+            )
+    embed_interests(sessions, ENCODER)
+    return list(readers)
+
+
+def test_what_readers_of_such_words_like_moves_an_interest(
+    sessions: Sessions, meant: list[int]
+) -> None:
+    here = ground(sessions)
+    assert set(here.readers) == set(meant)
+    plain = replace(here, space=replace(here.space, meanings=None), _points={})
+    for topic, text in TOPICS.items():
+        before = topics_of(sessions, here, points_of(plain, text))
+        after = topics_of(sessions, here, points_of(here, text))
+        rises = {name: after[name] - before[name] for name in TOPICS}
+        assert rises[OTHER[topic]] > max(0.0, rises[topic])
+
+
+def test_a_readers_own_votes_do_not_come_back_as_what_his_words_mean(
+    sessions: Sessions, meant: list[int]
+) -> None:
+    here, reader, text = ground(sessions), meant[0], f"{TOPICS['proteins']} mine0"
+    found, shared = points_of(here, text, reader), points_of(here, text)
+    assert np.abs(found - shared).max() > 1e-3
+    meanings = here.space.meanings
+    assert meanings is not None
+    others = meanings.owners != here.readers[reader]
+    assert others.sum() == len(meant) - 1
+    with sessions.reading() as session:
+        signals = signals_of(session, [reader], ENCODER.identity, here, now=TOMORROW)
+        typed = session.scalars(select(Interest.id).where(Interest.subscriber_id == reader)).one()
+        assert signals.refs[0] == typed
+        np.testing.assert_allclose(signals.points[signals.rows[0]], found, atol=1e-6)
+        # Somebody who has not voted typed the same: the same words, and another point.
+        (new,) = people(sessions, 2)[1:]
+    with sessions() as session:
+        set_interest(session, new, "mine", text, NOON)
+        both = signals_of(session, [reader, new], ENCODER.identity, here, now=TOMORROW)
+    first, second = both.points[both.rows[both.starts[:-1]]]
+    np.testing.assert_allclose(first, found, atol=1e-6)
+    np.testing.assert_allclose(second, shared, atol=1e-6)
+
+
+def test_interests_that_are_off_of_later_or_without_a_vector_teach_nothing(
+    sessions: Sessions, meant: list[int]
+) -> None:
+    off, late, waiting, broken, *_ = meant
+    with sessions() as session:
+        for id_, text, at, is_on in (
+            (off, f"{TOPICS['robots']} off", NOON, False),
+            (late, f"{TOPICS['robots']} late", TOMORROW + timedelta(hours=1), True),
+            (broken, f"{TOPICS['robots']} broken", NOON, True),
+        ):
+            set_interest(session, id_, "mine", text, at, is_on=is_on)
+    embed_interests(sessions, ENCODER)
+    with sessions() as session:
+        set_interest(session, waiting, "mine", "robots that nobody has embedded", NOON)
+        session.execute(
+            update(VectorRow)
+            .where(VectorRow.text_hash == text_hash(f"{TOPICS['robots']} broken"))
+            .values(vector=np.full(256, np.nan, np.float32))
+        )
+    assert set(ground(sessions).readers) == set(meant) - {off, late, waiting, broken}
+
+
+def test_of_too_many_interests_those_of_readers_who_like_the_most_are_taken(
+    sessions: Sessions, meant: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    papers = list(read_page(sessions).values())
+    with sessions() as session:
+        eager = meant[-25:]
+        has = set(session.execute(select(VoteRow.subscriber_id, VoteRow.paper_id)).all())
+        rows = [
+            {"subscriber_id": id_, "paper_id": paper, "value": "up", "at": NOON, "via": "cli"}
+            for id_ in eager
+            for paper in papers
+            if (id_, paper) not in has
+        ]
+        session.execute(insert(VoteRow), rows)
+    monkeypatch.setattr(module, "TOLD", 25)
+    assert set(ground(sessions).readers) == set(eager)
+
+
+def test_an_interest_of_another_day_is_taken_in(sessions: Sessions, meant: list[int]) -> None:
+    first = ground(sessions)
+    with sessions() as session:
+        later = NOON + timedelta(hours=14)
+        set_interest(session, meant[0], "mine", f"{TOPICS['robots']} other", later)
+    embed_interests(sessions, ENCODER)
+    assert ground(sessions, NOON + timedelta(hours=15)) is not first
+
+
+def test_the_words_of_few_voters_mean_what_they_say(sessions: Sessions, meant: list[int]) -> None:
+    with sessions() as session:
+        session.execute(delete(VoteRow).where(VoteRow.subscriber_id.in_(meant[:15])))
+    here = ground(sessions)
+    assert here.readers == {}
+    assert here.space.meanings is None
 
 
 # Words
