@@ -354,6 +354,57 @@ def test_a_mail_that_cannot_be_stored_stays_where_it_is(sessions: Sessions) -> N
     assert box.away == []
 
 
+def failed(address: str, *headers: str) -> bytes:
+    """A notice of failure to an address, in any spelling."""
+    return mail(
+        "From: MAILER-DAEMON@mx.example.net",
+        f"X-Failed-Recipients: {address}",
+        *headers,
+        body="Your message could not be delivered.",
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        failed("a\0da@example.net"),
+        failed(ADA, "In-Reply-To: <a\0b@example.org>"),
+        failed("=?utf-7?q?ada+2AA-=40example.net?="),
+        failed("=?utf-8?q?ada=00=40example.net?="),
+        mail("From: x@example.net", body='{"type": "hard", "address": "ada\\u0000@example.net"}'),
+        mail("From: x@example.net", body='{"type": "hard", "message_id": "\\ud800"}'),
+    ],
+    ids=range(6),
+)
+def test_what_no_database_stores_keeps_no_other_mail_waiting(
+    sessions: Sessions, delivery: int, raw: bytes
+) -> None:
+    box = Box(raw, dsn(*FULL, to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON - A_DAY)
+    assert Settled(None, "left for later") not in settled
+    assert box.away == [0, 1]
+    assert ada(sessions).bounce_points == 1
+
+
+def test_a_mail_that_we_fail_on_stays_where_it_is_and_the_next_are_settled(
+    sessions: Sessions, delivery: int
+) -> None:
+    nothing = None  # as unforeseen as a fault of ours
+    box = Box(nothing, dsn(to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON)
+    assert settled == Counter([Settled(None, "left for later"), Settled("hard", "suppressed")])
+    assert box.away == [1]
+
+
+def test_a_run_that_is_told_to_stop_leaves_the_rest_where_it_is(
+    sessions: Sessions, delivery: int
+) -> None:
+    box = Box(dsn(*FULL, to=marked(delivery)), dsn(to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON, stop=lambda: box.away == [0])
+    assert settled == Counter([Settled("soft", "counted")])
+    assert box.away == [0]
+
+
 def test_the_mailboxes_of_the_settings_are_taken_in(
     sessions: Sessions, delivery: int, tmp_path: Path
 ) -> None:
