@@ -32,10 +32,12 @@ def bounced_hard(
 ) -> None:
     """The address does not exist any more: suppress it, and mail the subscriber no more.
 
-    `status` is the enhanced status alone: what servers say names the address.
+    `status` is the enhanced status alone: what servers say names the address. That a sign-up has
+    bounced is another reason: a stranger may have typed anything.
     """
     row = session.get_one(Subscriber, subscriber_id, with_for_update=True)
-    suppress(session, row.address, secret, reason=f"bounced {status}".strip(), now=now)
+    what = "sign-up bounced" if row.state == "pending" else "bounced"
+    suppress(session, row.address, secret, reason=f"{what} {status}".strip(), now=now)
     _suspend(session, row, now)
 
 
