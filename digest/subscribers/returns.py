@@ -23,7 +23,7 @@ from digest.delivery.bounces.read import read_bounce
 from digest.delivery.bounces.relays import read_posted
 from digest.delivery.bounces.report import Finding, Report
 from digest.delivery.returns import Returned, read_mark
-from digest.delivery.standing import bounced_hard, bounced_soft
+from digest.delivery.standing import bounced_hard, bounced_soft, has_moved_since
 from digest.delivery.suppression import address_key, suppress
 from digest.errors import BadInput, DigestError
 from digest.settings import BounceSettings
@@ -255,8 +255,13 @@ def _of_mark(session: Session, mark: Returned) -> _Match | None:
     subscriber_id, delivery_id = mark.id, None
     if mark.kind == "bounce":
         delivery = session.get(Delivery, mark.id)
-        # A mail to the new address says nothing of the one that is theirs.
-        if delivery is None or delivery.kind == "change_to":
+        # What went to an address that is not theirs yet, or no longer, says nothing of the one
+        # that is.
+        if (
+            delivery is None
+            or delivery.kind == "change_to"
+            or has_moved_since(session, delivery.subscriber_id, delivery.created_at)
+        ):
             return None
         subscriber_id, delivery_id = delivery.subscriber_id, delivery.id
     who = session.get(Subscriber, subscriber_id, with_for_update=True)
