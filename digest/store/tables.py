@@ -42,7 +42,8 @@ DeliveryState = Literal[
 ]
 
 
-# SQLite gives the number of a deleted row to the next one, and links with it to a stranger.
+# SQLite gives the number of a deleted row to the next one, and links with it, and bounces, to a
+# stranger.
 _NEVER_AGAIN = {"sqlite_autoincrement": True}
 
 
@@ -558,6 +559,7 @@ class Delivery(Base):
         _only_where("created_at", "edition_id IS NULL"),
         _one_of("kind", MailKind),
         _one_of("state", DeliveryState),
+        _NEVER_AGAIN,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -18,6 +18,7 @@ from digest.delivery.suppression import is_suppressed
 from digest.errors import ServiceUnreachable, Unknown
 from digest.settings import BounceSettings, SubscriberDefaults
 from digest.store import Sessions
+from digest.store.deliveries import queue
 from digest.store.tables import Bounce, Consent, Delivery, Subscriber
 from digest.subscribers.returns import (
     Settled,
@@ -281,6 +282,19 @@ def test_a_mark_of_somebody_who_was_erased_is_recorded_without_a_name(
         subscribers.erase(session, ADA)
     assert came(sessions, dsn(to=marked(delivery))).done == "recorded"
     assert rows(sessions)[0].subscriber_id is None
+
+
+def test_a_late_bounce_of_somebody_who_was_erased_is_not_taken_for_the_next_ones(
+    sessions: Sessions,
+) -> None:
+    with sessions() as session:
+        ada = add_subscriber(session, ADA)
+        delivery = queue(session, kind="fresh_link", subscriber_id=ada, now=NOON) or 0
+        subscribers.erase(session, ada)
+        bob = add_subscriber(session, "bob@example.net")
+        queue(session, kind="fresh_link", subscriber_id=bob, now=NOON)
+    assert came(sessions, dsn(to=marked(delivery), copy="")).done == "recorded"
+    assert not suppressed(sessions, "bob@example.net")
 
 
 def test_erasing_a_subscriber_erases_their_bounces_which_an_export_holds(
