@@ -307,7 +307,9 @@ def test_mails_beside_the_edition_have_their_words_and_one_link(
     sessions: Sessions, ann: int
 ) -> None:
     with sessions() as session:
-        subscribers.add(session, {"address": "bob@example.org"}, SubscriberDefaults(), now=NOON)
+        subscribers.add(
+            session, {"address": "bob@example.org"}, SubscriberDefaults(), secret=SECRET, now=NOON
+        )
         claim = Claim("edition", ann, NOON)
         assert subscribers.send_fresh_link(session, claim, now=NOON) is True
         assert subscribers.send_fresh_link(session, claim, now=NOON) is False

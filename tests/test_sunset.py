@@ -20,7 +20,9 @@ DAY = timedelta(days=1)
 def ann(sessions: Sessions) -> str:
     with sessions() as session:
         asked = {"address": "ann@example.org"}
-        subscribers.add(session, asked, SubscriberDefaults(), now=NOON)
+        subscribers.add(
+            session, asked, SubscriberDefaults(), secret=b"a secret of enough bytes", now=NOON
+        )
     return "ann@example.org"
 
 

@@ -92,7 +92,7 @@ def _theirs(table: Table, subscriber_id: int) -> ColumnElement[bool]:
 
 
 def import_subscribers(
-    session: Session, text: str, *, defaults: SubscriberDefaults, now: datetime
+    session: Session, text: str, *, defaults: SubscriberDefaults, secret: bytes, now: datetime
 ) -> ImportReport:
     """`add` every line of `text`, and tell of those that cannot be.
 
@@ -107,7 +107,7 @@ def import_subscribers(
             if isinstance(values, BadInput):
                 raise values
             given = {name: value for name, value in values.items() if value not in ("", None)}
-            added = add(session, given, defaults, now=now)
+            added = add(session, given, defaults, secret=secret, now=now)
         except BadInput as error:
             problems.append(f"line {line}: {error}")
         else:
