@@ -13,6 +13,7 @@ What a claim allows, each named after its page:
     preferences  to see and change all that is stored, export it and delete it
     change_from  to say, as the old address, that a change of address is wanted
     change_to    to say so as the new one
+    feed         to read their papers as a feed, and to search; it stands in no mail
 """
 
 import hmac

@@ -278,7 +278,13 @@ class World:
     def subscribe(self, reader: Reader) -> None:
         given = {"address": reader.address, **reader._asdict()}
         with self.processes[0].sessions() as session:
-            subscribers.add(session, given, SubscriberDefaults(), now=self.clock.now)
+            subscribers.add(
+                session,
+                given,
+                SubscriberDefaults(),
+                secret=self.processes[0].secret,
+                now=self.clock.now,
+            )
 
     def look(self, now: datetime) -> None:
         """Set the clock and do what is due."""

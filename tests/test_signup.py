@@ -133,7 +133,9 @@ def test_a_strangers_form_changes_nothing_of_who_was_subscribed(
     papers = add_papers(sessions, ["graphs"], NOON)
     with sessions() as session:
         given = {"address": ANN, "interest": "robots", "hour": 5}
-        added = subscribers.add(session, given, SubscriberDefaults(), now=NOON - timedelta(days=9))
+        added = subscribers.add(
+            session, given, SubscriberDefaults(), secret=SECRET, now=NOON - timedelta(days=9)
+        )
         row = session.get_one(Subscriber, added.subscriber.id)
         row.state = before
         row.left_at = NOON - timedelta(days=3) if before == "left" else None
@@ -157,7 +159,9 @@ def test_who_left_comes_back_with_what_they_ask_for_now_and_keeps_what_they_had(
 ) -> None:
     with sessions() as session:
         given = {"address": ANN, "interest": "robots", "hour": 5}
-        who = subscribers.add(session, given, SubscriberDefaults(), now=NOON).subscriber.id
+        who = subscribers.add(
+            session, given, SubscriberDefaults(), secret=SECRET, now=NOON
+        ).subscriber.id
         subscribers.leave(session, who, now=NOON, why="a test")
     later = NOON + timedelta(days=1)
     send(sessions, interest="graphs", hour=9, now=later)

@@ -3,7 +3,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 
 import digest.subscribers as subscribers
 from digest.delivery.suppression import lift, suppress
@@ -45,7 +45,9 @@ def added(
 ) -> str:
     with sessions() as session:
         given = asdict(subscription)
-        return subscribers.add(session, given, DEFAULTS, now=now, confirmed=confirmed).outcome
+        return subscribers.add(
+            session, given, DEFAULTS, secret=SECRET, now=now, confirmed=confirmed
+        ).outcome
 
 
 def found(sessions: Sessions, address: str = "ann@example.org") -> subscribers.SubscriberView:
@@ -337,7 +339,9 @@ def test_adding_again_changes_what_is_given_and_keeps_the_rest(sessions: Session
     added(sessions, asked(timezone="Europe/Paris", hour="9", mix="0.5"))
     with sessions() as session:
         again = {"address": "ANN@example.org", "hour": "8"}
-        assert subscribers.add(session, again, DEFAULTS, now=NOON).outcome == "changed"
+        assert (
+            subscribers.add(session, again, DEFAULTS, secret=SECRET, now=NOON).outcome == "changed"
+        )
     view = found(sessions)
     assert (view.timezone, view.hour, view.mix) == ("Europe/Paris", 8, 0.5)
 
@@ -346,7 +350,10 @@ def test_what_does_not_say_when_moves_no_edition(sessions: Sessions) -> None:
     added(sessions, asked())
     with sessions() as session:
         again = {"address": "ann@example.org", "mix": 0.5, "min_probability": "0.3"}
-        assert subscribers.add(session, again, DEFAULTS, now=NOON + A_DAY).outcome == "changed"
+        assert (
+            subscribers.add(session, again, DEFAULTS, secret=SECRET, now=NOON + A_DAY).outcome
+            == "changed"
+        )
     view = found(sessions)
     assert (view.min_probability, view.next_due_at) == (0.3, NOON)
 
@@ -357,12 +364,38 @@ def test_a_least_probability_is_switched_off_by_none_and_kept_by_a_gap(
     for given, kept in (("0.4", 0.4), ("", 0.4), ("none", None)):
         file = f"address,min_probability\nann@example.org,{given}\n"
         with sessions() as session:
-            report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+            report = subscribers.import_subscribers(
+                session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+            )
         assert report.problems == ()
         assert found(sessions).min_probability == kept
     with sessions() as session:
         subscribers.change(session, "ann@example.org", {"min_probability": 0.2}, now=NOON)
     assert found(sessions).min_probability == 0.2
+
+
+@pytest.mark.parametrize("state", ["", "active", "suspended"])
+@pytest.mark.parametrize("confirmed", [True, False])
+def test_who_must_not_be_mailed_is_not_added(
+    sessions: Sessions, state: str, confirmed: bool
+) -> None:
+    if state:
+        added(sessions, asked(hour=9))
+    with sessions() as session:
+        session.execute(update(Subscriber).values(state=state or "active"))
+        suppress(session, "ann@example.org", SECRET, reason="complaint", now=NOON)
+    assert added(sessions, asked(hour=5), confirmed=confirmed) == "is suppressed"
+    with sessions() as session:
+        file = "ANN@example.org\nbob@example.org\n"
+        report = subscribers.import_subscribers(
+            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+        )
+        assert report.outcomes == {"is suppressed": 1, "added": 1}
+        rows = session.execute(select(Subscriber.address, Subscriber.hour, Subscriber.state))
+        assert set(rows) == {("bob@example.org", 7, "active")} | (
+            {("ann@example.org", 9, state)} if state else set()
+        )
+    assert mails(sessions) == 0
 
 
 def test_adding_unconfirmed_asks_the_subscriber(sessions: Sessions) -> None:
@@ -563,7 +596,9 @@ OF_EXCEL = CSV.replace(",", ";").replace("address", "E-Mail").replace("interest"
 )
 def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> None:
     with sessions() as session:
-        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+        report = subscribers.import_subscribers(
+            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+        )
     assert (report.outcomes, report.problems) == ({"added": 2, "unchanged": 1}, ())
     assert found(sessions, "ann@example.org").timezone == "Europe/Paris"
     assert found(sessions, "bob@example.org").hour == 9
@@ -573,7 +608,11 @@ def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> Non
 def test_addresses_alone_are_a_list_too(sessions: Sessions) -> None:
     with sessions() as session:
         report = subscribers.import_subscribers(
-            session, "ann@example.org\nbob@example.org\n", defaults=DEFAULTS, now=NOON
+            session,
+            "ann@example.org\nbob@example.org\n",
+            defaults=DEFAULTS,
+            secret=SECRET,
+            now=NOON,
         )
     assert report.outcomes == {"added": 2}
 
@@ -599,7 +638,9 @@ def test_without_a_heading_for_addresses_nothing_is_taken_on(sessions: Sessions)
 def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None:
     file = "address,hours\nann@example.org,7\nbob,\ncleo@example.org,,\ndora@example.org,\n"
     with sessions() as session:
-        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+        report = subscribers.import_subscribers(
+            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+        )
     assert report.outcomes == {"added": 2}
     assert [problem.split(":")[0] for problem in report.problems] == ["line 1", "line 3", "line 4"]
     assert "did you mean hour?" in report.problems[0]
@@ -608,7 +649,9 @@ def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None
 def test_bad_json_lines_are_told_and_the_others_are_taken(sessions: Sessions) -> None:
     file = '{"address": "ann@example.org"}\n{"address": 7}\n[1]\n{oops\n{"adress": "b@example.org"}'
     with sessions() as session:
-        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+        report = subscribers.import_subscribers(
+            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+        )
     assert report.outcomes == {"added": 1}
     assert [problem.split(":")[0] for problem in report.problems] == [
         "line 2",

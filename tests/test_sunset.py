@@ -1,7 +1,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from digest import subscribers
 from digest.settings import SubscriberDefaults, SunsetSettings
@@ -20,7 +20,9 @@ DAY = timedelta(days=1)
 def ann(sessions: Sessions) -> str:
     with sessions() as session:
         asked = {"address": "ann@example.org"}
-        subscribers.add(session, asked, SubscriberDefaults(), now=NOON)
+        subscribers.add(
+            session, asked, SubscriberDefaults(), secret=b"a secret of enough bytes", now=NOON
+        )
     return "ann@example.org"
 
 
@@ -100,6 +102,19 @@ def test_a_question_that_never_left_is_asked_again(sessions: Sessions, ann: str,
         session.execute(update(Delivery).values(state=lost))
     assert follow(sessions, 211) == Sunset(1, 0)
     assert state(sessions) == "active"
+
+
+def test_a_question_that_is_forgotten_before_its_month_is_over_is_asked_again(
+    sessions: Sessions, ann: str
+) -> None:
+    follow(sessions, 180)
+    with sessions() as session:
+        # Nothing ran for long, and then what is past its time went first.
+        session.execute(delete(Delivery))
+    assert follow(sessions, 280) == Sunset(1, 0)
+    assert state(sessions) == "active"
+    with sessions.reading() as session:
+        assert not is_sunset_due(session, POLICY, NOON + 280 * DAY)
 
 
 def test_an_imported_vote_is_no_sign(sessions: Sessions, ann: str) -> None:

@@ -56,8 +56,9 @@ def ingest(
 ) -> None:
     """Read mail that came back, each once: by default from where the settings say.
 
-    Mails of a Maildir move to cur/, those reached by IMAP are marked as seen. With - the status is
-    75 where the mail could not be stored, so that the mail server tries again.
+    Mails of a Maildir move to cur/, those reached by IMAP are marked as seen; one that Digest fails
+    on stays as it is. With - the status is 75 where the mail could not be stored, so that the mail
+    server tries again.
     """
     try:
         with opened(ctx) as digest, progress("Reading", None) as step:
@@ -76,6 +77,8 @@ def ingest(
     ]
     columns: Columns = {"kind": "kind", "done": "done", "mails": "mails"}
     show(rows, columns, as_json=as_json, empty="No mail came back.")
+    if any(one.done == "left for later" for one in settled):
+        raise typer.Exit(EX_TEMPFAIL if STDIN in (places or []) else 1)
 
 
 @app.command("list", epilog="Example: digest bounces list --address ada@example.org")

@@ -137,7 +137,7 @@ def _subscribe(digest: App, at: datetime) -> None:
                 "length": reader.length,
                 "mix": reader.mix,
             }
-            subscribers.add(session, asked, defaults, now=at)
+            subscribers.add(session, asked, defaults, secret=digest.secret, now=at)
 
 
 def _vote(digest: App, at: datetime) -> None:

@@ -88,12 +88,21 @@ def add(
     }
     given = {name: value for name, value in given.items() if value is not None}
     with opened(ctx) as digest, digest.sessions() as session:
-        added = room.add(session, given, digest.settings.defaults, now=now(), confirmed=not ask)
+        added = room.add(
+            session,
+            given,
+            digest.settings.defaults,
+            secret=digest.secret,
+            now=now(),
+            confirmed=not ask,
+        )
+    who, tail = added.subscriber, ""
+    if who is None or added.outcome == "is suppressed":
+        raise BadInput(f"{address} is suppressed: digest suppressions remove takes it off the list")
     if added.outcome in ("has left", "is suspended"):
         raise BadInput(
             f"{address} {added.outcome}: only their own confirmation brings them back (--ask)"
         )
-    who, tail = added.subscriber, ""
     if who.state == "pending":
         tail = "; a mail asks for their consent"
     elif added.outcome == "added":
@@ -203,7 +212,12 @@ def import_(
     text = read_text(file)
     with opened(ctx) as digest, digest.sessions() as session:
         report = room.import_subscribers(
-            session, text, defaults=digest.settings.defaults, now=now(), confirmed=not ask
+            session,
+            text,
+            defaults=digest.settings.defaults,
+            secret=digest.secret,
+            now=now(),
+            confirmed=not ask,
         )
     said = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items()) or "nobody"
     say(said)

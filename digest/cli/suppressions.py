@@ -33,7 +33,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Addresses that are never mailed."
 )
 
-BY_HAND, IMPORTED = "by the operator", "imported"
+IMPORTED = "imported"
 _COLUMNS: Columns = {
     "hash": lambda entry: f"{entry.address_hash[:12]}…",
     "reason": "reason",
@@ -47,7 +47,7 @@ _Reason = Annotated[str, typer.Option(help="Why, for the list; no address.")]
 def add(
     ctx: typer.Context,
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...")],
-    reason: _Reason = BY_HAND,
+    reason: _Reason = "",
 ) -> None:
     """Never mail these addresses again, and take back what is queued; only a hash is kept."""
     with opened(ctx) as digest, digest.sessions() as session:

@@ -2,8 +2,9 @@
 
 Providers count complaints for each sender and block those who have many: below 0.1 % is asked for,
 0.3 % must never be reached (Google, "Email sender guidelines"); mail to addresses that are gone
-says that a list was not asked. Only what nobody can forge counts: see digest/subscribers/returns.
-A stop for complaints lasts until a person ends it; one for bounces until that day's mail is over.
+says that a list was not asked. Only what nobody can forge counts, see digest/subscribers/returns,
+and no bounce of a sign-up, which may be a stranger's. A stop for complaints lasts until a person
+ends it; one for bounces until that day's mail is over.
 """
 
 import logging

@@ -26,7 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from digest.delivery.policy import Outcome, wait_after
-from digest.delivery.standing import bounced_hard, bounced_soft, clear_points
+from digest.delivery.standing import (
+    bounced_hard,
+    bounced_soft,
+    clear_points,
+    has_moved_since,
+)
 from digest.delivery.suppression import suppressed_among
 from digest.errors import BadInput, Unknown
 from digest.store.deliveries import LIFE
@@ -64,6 +69,7 @@ _SETTLE = (
     .values(state=bindparam("to"), settled_at=bindparam("at"), claimed_until=None)
     .returning(
         *(_DELIVERIES.c.id, _DELIVERIES.c.subscriber_id, _DELIVERIES.c.kind),
+        _DELIVERIES.c.created_at,
         select(_SUBSCRIBERS.c.bounce_points)
         .where(_SUBSCRIBERS.c.id == _DELIVERIES.c.subscriber_id)
         .correlate(_DELIVERIES)
@@ -218,14 +224,16 @@ def settle(
         outcome = became[row.id]
         if outcome.state == "deferred":
             _set(session, Delivery.id == row.id, due_at=now + wait_after(_tries(session, row.id)))
-        # It went to an address that is not theirs yet.
-        if row.kind == "change_to":
+        if outcome.blame not in ("address", "mailbox"):
+            continue
+        # It went to an address that is not theirs yet, or no longer.
+        if row.kind == "change_to" or has_moved_since(session, row.subscriber_id, row.created_at):
             continue
         if outcome.blame == "address":
             bounced_hard(
                 session, row.subscriber_id, secret=secret, status=outcome.enhanced or "", now=now
             )
-        if outcome.blame == "mailbox":
+        else:
             bounced_soft(session, row.subscriber_id, now=now)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
-from sqlalchemy import Table, bindparam, update
+from sqlalchemy import Table, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import suppress
 from digest.store.deliveries import cancel
-from digest.store.tables import Subscriber
+from digest.store.tables import Consent, Subscriber
 
 # Points come one a day at most, and go when mail is taken again after as many days without one.
 POINTS_SUSPEND = 5
@@ -32,10 +32,12 @@ def bounced_hard(
 ) -> None:
     """The address does not exist any more: suppress it, and mail the subscriber no more.
 
-    `status` is the enhanced status alone: what servers say names the address.
+    `status` is the enhanced status alone: what servers say names the address. That a sign-up has
+    bounced is another reason: a stranger may have typed anything.
     """
     row = session.get_one(Subscriber, subscriber_id, with_for_update=True)
-    suppress(session, row.address, secret, reason=f"bounced {status}".strip(), now=now)
+    what = "sign-up bounced" if row.state == "pending" else "bounced"
+    suppress(session, row.address, secret, reason=f"{what} {status}".strip(), now=now)
     _suspend(session, row, now)
 
 
@@ -54,6 +56,14 @@ def bounced_soft(session: Session, subscriber_id: int, *, now: datetime, sure: b
         return False
     _suspend(session, row, now)
     return True
+
+
+def has_moved_since(session: Session, subscriber_id: int, at: datetime) -> bool:
+    """Whether their address has changed after `at`: what was mailed by then went to another."""
+    moved = exists().where(
+        Consent.subscriber_id == subscriber_id, Consent.kind == "moved", Consent.at > at
+    )
+    return bool(session.scalar(select(moved)))
 
 
 def clear_points(session: Session, subscriber_ids: Collection[int], now: datetime) -> None:

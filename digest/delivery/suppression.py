@@ -16,6 +16,8 @@ from digest.store import insert
 from digest.store.deliveries import cancel
 from digest.store.tables import Subscriber, Suppression
 
+_BY_HAND = "by the operator"
+
 
 @dataclass(frozen=True, slots=True)
 class SuppressionView:
@@ -84,14 +86,16 @@ def add_suppression(
 ) -> bool:
     """Suppress an address and take back what is queued for it; False if it was suppressed before.
 
-    Raises BadInput for what is no address.
+    That it was the operator stands before the `reason`. Raises BadInput for what is no address.
     """
     try:
         validate_email(address.strip(), check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise BadInput(f"{address!r} is no e-mail address: {error}") from None
     is_new = not is_suppressed(session, address, secret)
-    suppress(session, address, secret, reason=reason, now=now)
+    # The guard counts the reasons that are ours: theirs may begin with the same words.
+    told = f"{_BY_HAND}: {reason}" if reason else _BY_HAND
+    suppress(session, address, secret, reason=told, now=now)
     whose = select(Subscriber.id).where(Subscriber.address_key == address_key(address))
     for subscriber_id in session.scalars(whose):
         cancel(session, subscriber_id, now)

@@ -400,8 +400,12 @@ def _mail_from(address: str, options: str = "") -> bytes:
 
 
 def _file_of(message_id: str) -> str:
-    """The name of a mail's file in a Maildir, to which mail programs append flags."""
-    return f"{sha256(message_id.encode()).hexdigest()[:32]}.digest"
+    """The name of a mail's file in a Maildir, to which mail programs append flags.
+
+    It goes by what stands before the @: that is unique, and the sender's domain may change.
+    """
+    unique = message_id.partition("@")[0]
+    return f"{sha256(unique.encode()).hexdigest()[:32]}.digest"
 
 
 def _fault(said: str) -> str:

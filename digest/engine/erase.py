@@ -17,7 +17,5 @@ def erase_for_good(app: App, who: str | int) -> bool:
     """
     with app.sessions() as session:
         erased = erase(session, who)
-    domain = app.settings.mail.from_address.rpartition("@")[2]
-    outbox = Maildir(app.settings.mail.maildir)
-    outbox.forget([f"{message_id}@{domain}" for message_id in erased.mails])
+    Maildir(app.settings.mail.maildir).forget(erased.mails)
     return wipe(app.sessions, erased.names)

@@ -260,7 +260,7 @@ def _make_readers(app: App, n: int, now: datetime, told: Callable[[str, int], No
                     "interest": "\n".join(rng.sample(interests, 3)),
                     "mix": rng.choice((0.6, 0.75, 0.9)),
                 }
-                subscribers.add(session, asked, SubscriberDefaults(), now=now)
+                subscribers.add(session, asked, SubscriberDefaults(), secret=app.secret, now=now)
         told("readers", len(some))
 
 

@@ -220,10 +220,6 @@ def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
         likes = _likes(now).subquery()
         query = select(func.count(likes.c.subscriber_id.distinct()), func.max(likes.c.at))
         n, last = session.execute(query).one()
-        told = session.scalar(
-            select(func.max(Interest.created_at)).where(Interest.created_at <= now)
-        )
-        last = max(last, told) if last and told else last
         kept = _COUNTED[database] = hours, (n, last)
     return kept[1]
 

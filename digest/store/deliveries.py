@@ -9,10 +9,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from digest.store.database import insert
-from digest.store.tables import Delivery, MailKind
+from digest.store.tables import Delivery, DeliveryState, MailKind
 
 # A mail that could not be handed over in this time says nothing new any more.
 LIFE = timedelta(days=1)
+_NOT_BEGUN: tuple[DeliveryState, ...] = ("queued", "claimed", "deferred")
 
 
 def queue(
@@ -56,6 +57,18 @@ def _row(
     }
 
 
+def readdress(session: Session, subscriber_id: int, now: datetime) -> None:
+    """Have every mail to a subscriber that nobody has begun to send made anew.
+
+    It then goes to the address that is theirs now, as one that was queued for it.
+    """
+    session.execute(
+        update(Delivery)
+        .where(Delivery.subscriber_id == subscriber_id, Delivery.state.in_(_NOT_BEGUN))
+        .values(state="queued", created_at=now, claimed_by=None, claimed_until=None)
+    )
+
+
 def cancel(
     session: Session,
     subscriber_id: int,
@@ -69,7 +82,7 @@ def cancel(
         .where(
             Delivery.subscriber_id == subscriber_id,
             Delivery.kind.in_(kinds),
-            Delivery.state.in_(("queued", "claimed", "deferred")),
+            Delivery.state.in_(_NOT_BEGUN),
         )
         .values(state="cancelled", settled_at=now)
     )

@@ -7,6 +7,7 @@ from digest.subscribers.address import (
     expire_changes,
     pending_change,
     read_change,
+    read_claim,
 )
 from digest.subscribers.exchange import ImportReport, export, import_subscribers
 from digest.subscribers.life import (
@@ -93,6 +94,7 @@ __all__ = [
     "pause",
     "pending_change",
     "read_change",
+    "read_claim",
     "read_subscriber",
     "replan",
     "resume",

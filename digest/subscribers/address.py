@@ -2,7 +2,8 @@
 
 Whoever asks holds a link of the old address and types a new one. Neither proves that the one who
 reads the new address wants mail, nor that it is not somebody else who found an old mail. So the old
-and the new address each get a mail with a button, and the second press makes the change.
+and the new address each get a mail with a button, and the second press makes the change. From then
+on the links of earlier mails are over: others may read the old mailbox one day.
 """
 
 from dataclasses import dataclass
@@ -12,14 +13,17 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from digest.delivery.letters import CHANGE_WITHIN
+from digest.delivery.letters import CHANGE_WITHIN, CONFIRM_WITHIN, LINKS_LIVE
+from digest.delivery.standing import has_moved_since
 from digest.delivery.suppression import address_key, is_suppressed
-from digest.errors import BadInput, Unknown
+from digest.errors import BadInput, BadToken, Unknown
 from digest.languages import msgid
-from digest.links import Claim
+from digest.links import Claim, Links, Purpose
 from digest.settings import Address
-from digest.store.deliveries import cancel, queue
+from digest.store import Sessions
+from digest.store.deliveries import cancel, queue, readdress
 from digest.store.tables import AddressChange, Consent, Delivery, Subscriber
+from digest.subscribers.life import resume
 from digest.subscribers.subscription import said_by
 
 CONSENT_TO_CHANGE = "Send Digest to the new address from now on, and no more to the old one."
@@ -110,7 +114,8 @@ def read_change(session: Session, claim: Claim) -> ChangeView:
 def agree_to_change(session: Session, claim: Claim, *, secret: bytes, now: datetime) -> ChangeView:
     """One address says so; the second of the two makes the change, and forgets the old address.
 
-    Safe to repeat until then. Raises Unknown as `read_change` does, and BadInput where the new
+    What is still to be sent goes to the new one, and who was suspended is mailed again. Safe to
+    repeat until then. Raises Unknown as `read_change` does, and BadInput where the new
     address must not be mailed or is subscribed by itself.
     """
     who = _held(session, claim.subscriber_id)
@@ -143,7 +148,27 @@ def agree_to_change(session: Session, claim: Claim, *, secret: bytes, now: datet
     )
     session.delete(row)
     session.flush()
+    readdress(session, who.id, now)
+    if who.state == "suspended":
+        # It was for the address that is theirs no more.
+        resume(session, who.id, secret=secret, now=now)
     return view
+
+
+def read_claim(
+    sessions: Sessions, links: Links, token: str, purpose: Purpose, *, now: datetime
+) -> Claim:
+    """What the link of a mail, or of the page that it opened, allows.
+
+    Raises BadToken, `expired` also where the address has changed since that mail.
+    """
+    claim = links.read(token, purpose, now)
+    mailed_at = claim.expires_at - (CONFIRM_WITHIN if purpose == "confirm" else LINKS_LIVE)
+    with sessions.reading() as session:
+        # A link knows of whole seconds.
+        if has_moved_since(session, claim.subscriber_id, mailed_at + timedelta(seconds=1)):
+            raise BadToken("this link was mailed to an earlier address", expired=True)
+    return claim
 
 
 def pending_change(session: Session, subscriber_id: int) -> ChangeView | None:

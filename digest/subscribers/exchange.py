@@ -104,6 +104,7 @@ def import_subscribers(
     text: str,
     *,
     defaults: SubscriberDefaults,
+    secret: bytes,
     now: datetime,
     confirmed: bool = True,
 ) -> ImportReport:
@@ -123,7 +124,7 @@ def import_subscribers(
                 raise values
             given = {name: value for name, value in values.items() if value not in ("", None)}
             passed_over |= given.keys() - {*FIELDS, ""}
-            added = add(session, given, defaults, now=now, confirmed=confirmed)
+            added = add(session, given, defaults, secret=secret, now=now, confirmed=confirmed)
         except BadInput as error:
             problems.append(f"line {line}: {error}")
         else:

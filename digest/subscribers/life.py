@@ -44,7 +44,7 @@ from digest.subscribers.subscription import (
 
 Instead = Literal["pause", "weekly"]
 Asked = Literal["asked", "asked already", "subscribed already", "suppressed"]
-AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended"]
+AddedAs = Literal["added", "changed", "unchanged", "has left", "is suspended", "is suppressed"]
 
 CONSENT = msgid("Send me Digest by e-mail. Every mail has a link that stops it.")
 _STATES: Mapping[SubscriberState, str] = {
@@ -86,10 +86,10 @@ class SubscriberView:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What `add` did, and the subscriber as it left them."""
+    """What `add` did, and the subscriber as it left them, None where there is none."""
 
     outcome: AddedAs
-    subscriber: SubscriberView
+    subscriber: SubscriberView | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,7 @@ def add(
     given: Mapping[str, object],
     defaults: SubscriberDefaults,
     *,
+    secret: bytes,
     now: datetime,
     confirmed: bool = True,
 ) -> Added:
@@ -141,10 +142,13 @@ def add(
 
     What is not given is the default for a new subscriber, and stays as it is for a known one.
     Whoever has left, or whose address is suspended, is not brought back but by their own
-    confirmation, which `confirmed=False` asks for. Raises BadInput as `parse_subscription` does.
+    confirmation, which `confirmed=False` asks for; whose address must not be mailed, not by that
+    either. Raises BadInput as `parse_subscription` does.
     """
     asked = parse_subscription(given, defaults)
     known = _known(session, asked.address)
+    if is_suppressed(session, asked.address, secret):
+        return Added("is suppressed", _view(known) if known else None)
     if known is not None:
         asked = parse_subscription({**_settings_of(known), **given}, defaults)
     row, is_new = _row_for(session, asked, now)

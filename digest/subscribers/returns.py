@@ -23,9 +23,9 @@ from digest.delivery.bounces.read import read_bounce
 from digest.delivery.bounces.relays import read_posted
 from digest.delivery.bounces.report import Finding, Report
 from digest.delivery.returns import Returned, read_mark
-from digest.delivery.standing import bounced_hard, bounced_soft
+from digest.delivery.standing import bounced_hard, bounced_soft, has_moved_since
 from digest.delivery.suppression import address_key, suppress
-from digest.errors import BadInput
+from digest.errors import BadInput, DigestError
 from digest.settings import BounceSettings
 from digest.store import Sessions, insert
 from digest.store.tables import Bounce, BounceKind, Delivery, Subscriber
@@ -42,6 +42,7 @@ Done = Literal[
     "read before",
     "not a bounce",
     "not a mail",
+    "left for later",
 ]
 
 # Bounces of a mail come within a week; a month leaves room for slow and for batched ones.
@@ -88,25 +89,41 @@ def take_in(
     *,
     secret: bytes,
     now: datetime,
+    stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _n: None,
 ) -> Counter[Settled]:
     """Settle mails, each in a transaction of its own, and put each away when that is stored.
 
-    Raises ServiceUnreachable where the database or the mailbox is gone; the rest then waits there.
+    One that we cannot deal with stays where it is and keeps none of the others waiting, and what
+    comes after `stop` says so stays there too. Raises ServiceUnreachable where the database or the
+    mailbox is gone; the rest then waits there.
     """
     settled: Counter[Settled] = Counter()
     for mail in mails:
+        if stop():
+            break
         try:
-            report = read_bounce(mail.raw)
-        except BadInput as error:
-            log.warning("%s: %s", mail.name, error)
-            settled[Settled(None, "not a mail")] += 1
+            done = _take_in(sessions, mail, secret, now)
+        except DigestError:
+            raise
+        except Exception:
+            log.exception("%s cannot be dealt with, and stays there", mail.name)
+            done = Settled(None, "left for later")
         else:
-            with sessions() as session:
-                settled[settle(session, report, mail.raw, secret=secret, now=now)] += 1
-        mail.put_away()
+            mail.put_away()
+        settled[done] += 1
         progress(1)
     return settled
+
+
+def _take_in(sessions: Sessions, mail: Mail, secret: bytes, now: datetime) -> Settled:
+    try:
+        report = read_bounce(mail.raw)
+    except BadInput as error:
+        log.warning("%s: %s", mail.name, error)
+        return Settled(None, "not a mail")
+    with sessions() as session:
+        return settle(session, report, mail.raw, secret=secret, now=now)
 
 
 def settle(
@@ -164,10 +181,11 @@ def take_in_mailboxes(
     *,
     secret: bytes,
     now: datetime,
+    stop: Callable[[], bool] = lambda: False,
     tls: ssl.SSLContext | None = None,
 ) -> Counter[Settled]:
     """`take_in` what is new in the mailboxes that the settings name."""
-    return take_in(sessions, read_settings(settings, tls=tls), secret=secret, now=now)
+    return take_in(sessions, read_settings(settings, tls=tls), secret=secret, now=now, stop=stop)
 
 
 def list_bounces(
@@ -237,8 +255,13 @@ def _of_mark(session: Session, mark: Returned) -> _Match | None:
     subscriber_id, delivery_id = mark.id, None
     if mark.kind == "bounce":
         delivery = session.get(Delivery, mark.id)
-        # A mail to the new address says nothing of the one that is theirs.
-        if delivery is None or delivery.kind == "change_to":
+        # What went to an address that is not theirs yet, or no longer, says nothing of the one
+        # that is.
+        if (
+            delivery is None
+            or delivery.kind == "change_to"
+            or has_moved_since(session, delivery.subscriber_id, delivery.created_at)
+        ):
             return None
         subscriber_id, delivery_id = delivery.subscriber_id, delivery.id
     who = session.get(Subscriber, subscriber_id, with_for_update=True)

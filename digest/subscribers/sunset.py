@@ -53,8 +53,8 @@ def follow_sunset(session: Session, settings: SunsetSettings, *, now: datetime) 
         Delivery.kind == "sunset",
         Delivery.created_at >= Subscriber.sunset_at,
     )
-    # A question that never left is asked again.
-    lost = exists().where(*asked_of, Delivery.state.in_(("cancelled", "failed")))
+    # A question that never left is asked again, and so is one that is forgotten.
+    lost = ~exists().where(*asked_of, Delivery.state.not_in(("cancelled", "failed")))
     asked = Subscriber.sunset_at.is_not(None)
     session.execute(update(Subscriber).where(active, asked, lost).values(sunset_at=None))
     arrived = exists().where(*asked_of, Delivery.state.in_(("sent", "uncertain")))

@@ -152,7 +152,8 @@ class PreferencesDoors:
         return self.pages.show(request, "fresh.html")
 
     def _claim(self, request: Request) -> Claim:
-        return self.app.links.read(request.path_params["token"], "preferences", self.now())
+        app, token = self.app, request.path_params["token"]
+        return subscribers.read_claim(app.sessions, app.links, token, "preferences", now=self.now())
 
     def _change_claim(self, request: Request) -> Claim:
         old = request.url.path.removeprefix(self.app.links.base_path).startswith("/change_from/")

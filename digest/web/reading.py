@@ -19,6 +19,7 @@ from digest.mail.edition import EditionLinks, edition_mail
 from digest.profiles.learned import LAST, Moved, VoteView, moved_by_votes, nearest_for, votes_of
 from digest.profiles.mutes import mute, mutes_of, names_of
 from digest.store.tables import MuteKind, VoteValue
+from digest.subscribers import read_claim
 from digest.text import one_line, web_link
 from digest.votes import record_vote, release_votes, take_back
 from digest.web.answers import Pages, go_to
@@ -121,7 +122,8 @@ class ReadingDoors:
         return go_to(f"{self.app.links.path(claim)}/paper/{item.paper_id}?muted#mute")
 
     def _claim(self, request: Request, purpose: Purpose) -> Claim:
-        return self.app.links.read(request.path_params["token"], purpose, self.now())
+        app, token = self.app, request.path_params["token"]
+        return read_claim(app.sessions, app.links, token, purpose, now=self.now())
 
     def _pressed(self, request: Request) -> bool:
         return by_a_person(request, tls=self.app.links.base_url.startswith("https:"))

@@ -70,7 +70,8 @@ class SubscriptionDoors:
         return self._standing(request, "unsubscribe.html", claim, view, got_less=bool(instead))
 
     def _claim(self, request: Request, purpose: Purpose) -> Claim:
-        return self.app.links.read(request.path_params["token"], purpose, self.now())
+        app, token = self.app, request.path_params["token"]
+        return subscribers.read_claim(app.sessions, app.links, token, purpose, now=self.now())
 
     def _first_edition(self, request: Request, view: SubscriberView) -> EditionMail:
         """What their first edition will be: made by the same rooms, and frozen at the next tick."""

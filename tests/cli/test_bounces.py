@@ -89,6 +89,17 @@ def test_a_pipe_hands_over_one_mail_and_is_told_to_try_again_where_it_cannot_be_
     assert digest("bounces", "ingest", "x.eml").status == 1
 
 
+def test_what_we_fail_on_is_told_by_the_status(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_args: object, **_values: object) -> None:
+        raise RuntimeError("a fault of ours")
+
+    Path("bounce.eml").write_bytes(raw := bounce())
+    monkeypatch.setattr("digest.subscribers.returns.read_bounce", fails)
+    taken = digest("bounces", "ingest", "bounce.eml", "--json")
+    assert (taken.status, counts(taken)) == (1, [(None, "left for later", 1)])
+    assert digest("bounces", "ingest", "-", stdin=raw).status == 75
+
+
 def test_a_real_pipe_works_as_a_mail_server_runs_it(day: Path) -> None:
     command = [sys.executable, "-m", "digest", "bounces", "ingest", "-"]
     ran = subprocess.run(command, input=bounce(), capture_output=True, check=False)

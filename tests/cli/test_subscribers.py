@@ -78,6 +78,14 @@ def test_whoever_has_left_is_not_added_again_but_can_be_asked(home: Path) -> Non
     assert add_ada("--ask").out.endswith("a mail asks for their consent\n")
 
 
+def test_an_address_that_must_not_be_mailed_is_not_added(home: Path) -> None:
+    done("suppressions", "add", "ada@example.org")
+    refused = "ada@example.org is suppressed: digest suppressions remove takes it off the list"
+    for more in ((), ("--ask",)):
+        assert refused in digest("subscribers", "add", "ada@example.org", *more).error
+    assert stored()["subscribers"] == []
+
+
 def test_a_pause_has_an_end_or_none(home: Path) -> None:
     add_ada()
     said = done("subscribers", "pause", "ada@example.org", "--until", "2099-12-27").out

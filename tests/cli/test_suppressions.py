@@ -13,9 +13,9 @@ def test_an_address_is_suppressed_checked_listed_and_allowed_again(on_each_datab
     assert again.out == "ADA@example.org: was suppressed before\n"
     said = done("suppressions", "check", "Ada@example.org").out
     assert said.startswith("Ada@example.org: suppressed since ")
-    assert said.endswith(" UTC, asked\n")
+    assert said.endswith(" UTC, by the operator: asked\n")
     (checked,) = done("suppressions", "check", "ada@example.org", "--json").json
-    assert (checked["suppressed"], checked["reason"]) == (True, "asked")
+    assert (checked["suppressed"], checked["reason"]) == (True, "by the operator: asked")
     assert done("suppressions", "remove", ADA).out == f"{ADA}: allowed again\n"
     assert done("suppressions", "remove", ADA).out == f"{ADA}: was not suppressed\n"
 

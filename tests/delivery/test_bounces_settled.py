@@ -18,6 +18,7 @@ from digest.delivery.suppression import is_suppressed
 from digest.errors import ServiceUnreachable, Unknown
 from digest.settings import BounceSettings, SubscriberDefaults
 from digest.store import Sessions
+from digest.store.deliveries import queue
 from digest.store.tables import Bounce, Consent, Delivery, Subscriber
 from digest.subscribers.returns import (
     Settled,
@@ -283,6 +284,19 @@ def test_a_mark_of_somebody_who_was_erased_is_recorded_without_a_name(
     assert rows(sessions)[0].subscriber_id is None
 
 
+def test_a_late_bounce_of_somebody_who_was_erased_is_not_taken_for_the_next_ones(
+    sessions: Sessions,
+) -> None:
+    with sessions() as session:
+        ada = add_subscriber(session, ADA)
+        delivery = queue(session, kind="fresh_link", subscriber_id=ada, now=NOON) or 0
+        subscribers.erase(session, ada)
+        bob = add_subscriber(session, "bob@example.net")
+        queue(session, kind="fresh_link", subscriber_id=bob, now=NOON)
+    assert came(sessions, dsn(to=marked(delivery), copy="")).done == "recorded"
+    assert not suppressed(sessions, "bob@example.net")
+
+
 def test_erasing_a_subscriber_erases_their_bounces_which_an_export_holds(
     sessions: Sessions, delivery: int
 ) -> None:
@@ -352,6 +366,57 @@ def test_a_mail_that_cannot_be_stored_stays_where_it_is(sessions: Sessions) -> N
     with pytest.raises(ServiceUnreachable):
         take_in(Away(sessions.engine), box.mails(), secret=SECRET, now=NOON)
     assert box.away == []
+
+
+def failed(address: str, *headers: str) -> bytes:
+    """A notice of failure to an address, in any spelling."""
+    return mail(
+        "From: MAILER-DAEMON@mx.example.net",
+        f"X-Failed-Recipients: {address}",
+        *headers,
+        body="Your message could not be delivered.",
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        failed("a\0da@example.net"),
+        failed(ADA, "In-Reply-To: <a\0b@example.org>"),
+        failed("=?utf-7?q?ada+2AA-=40example.net?="),
+        failed("=?utf-8?q?ada=00=40example.net?="),
+        mail("From: x@example.net", body='{"type": "hard", "address": "ada\\u0000@example.net"}'),
+        mail("From: x@example.net", body='{"type": "hard", "message_id": "\\ud800"}'),
+    ],
+    ids=range(6),
+)
+def test_what_no_database_stores_keeps_no_other_mail_waiting(
+    sessions: Sessions, delivery: int, raw: bytes
+) -> None:
+    box = Box(raw, dsn(*FULL, to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON - A_DAY)
+    assert Settled(None, "left for later") not in settled
+    assert box.away == [0, 1]
+    assert ada(sessions).bounce_points == 1
+
+
+def test_a_mail_that_we_fail_on_stays_where_it_is_and_the_next_are_settled(
+    sessions: Sessions, delivery: int
+) -> None:
+    nothing = None  # as unforeseen as a fault of ours
+    box = Box(nothing, dsn(to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON)
+    assert settled == Counter([Settled(None, "left for later"), Settled("hard", "suppressed")])
+    assert box.away == [1]
+
+
+def test_a_run_that_is_told_to_stop_leaves_the_rest_where_it_is(
+    sessions: Sessions, delivery: int
+) -> None:
+    box = Box(dsn(*FULL, to=marked(delivery)), dsn(to=marked(delivery)))
+    settled = take_in(sessions, box.mails(), secret=SECRET, now=NOON, stop=lambda: box.away == [0])
+    assert settled == Counter([Settled("soft", "counted")])
+    assert box.away == [0]
 
 
 def test_the_mailboxes_of_the_settings_are_taken_in(

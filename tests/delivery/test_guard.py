@@ -8,9 +8,22 @@ from sqlalchemy import update
 from digest.delivery.breaker import read_pause, resume
 from digest.delivery.guard import guard, read_rates
 from digest.delivery.sending import CLAIM, deliver
+from digest.delivery.suppression import import_suppressions, list_suppressions
+from digest.settings import SubscriberDefaults
 from digest.store import Sessions
 from digest.store.tables import Delivery, Subscriber, Suppression
-from tests.delivery.world import NOON, POSTAGE, Post, add_mails, answer, read, send, states
+from digest.subscribers import parse_subscription, subscribe
+from tests.delivery.world import (
+    NOON,
+    POSTAGE,
+    SECRET,
+    Post,
+    add_mails,
+    answer,
+    read,
+    send,
+    states,
+)
 from tests.web.seed import add_subscriber
 
 DAY = timedelta(days=1)
@@ -83,10 +96,31 @@ def test_what_was_long_ago_does_not_count(sessions: Sessions) -> None:
     assert alarm_and_pause(sessions) == (False, False)
 
 
-def test_addresses_that_an_operator_imports_are_no_bounces(sessions: Sessions) -> None:
+@pytest.mark.parametrize("reason", ["imported", "bounced", "complaint", "complaints of 2024"])
+def test_addresses_that_an_operator_imports_are_no_bounces_whatever_they_say(
+    sessions: Sessions, reason: str
+) -> None:
     sent_before(sessions, 100)
-    suppressed(sessions, 50, "imported")
+    text = "\n".join(f"r{i}@example.net" for i in range(20))
+    with sessions() as session:
+        import_suppressions(session, text, SECRET, reason=reason, now=NOON)
     assert alarm_and_pause(sessions) == (False, False)
+
+
+def test_strangers_who_sign_up_addresses_that_do_not_exist_stop_nothing(
+    sessions: Sessions,
+) -> None:
+    sent_before(sessions, 100)
+    with sessions() as session:
+        for i in range(20):
+            asked = parse_subscription({"address": f"no{i}@example.net"}, SubscriberDefaults())
+            subscribe(session, asked, secret=SECRET, now=NOON)
+    gone = answer("failed", "550 5.1.1 no such user", blame="address", status="5.1.1")
+    assert send(sessions, Post([gone] * 20)).states["failed"] == 20
+    assert alarm_and_pause(sessions) == (False, False)
+    with sessions.reading() as session:
+        reasons = {entry.reason for entry in list_suppressions(session)}
+    assert reasons == {"sign-up bounced 5.1.1"}
 
 
 class TestAStopForComplaints:

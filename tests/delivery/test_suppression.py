@@ -100,6 +100,8 @@ def test_suppressing_by_hand_takes_back_what_is_queued(sessions: Sessions) -> No
         assert add(" ANN@example.org ") is True
         assert add("ann@example.org") is False
         assert session.scalars(select(Delivery.state)).all() == ["cancelled"]
+        (entry,) = list_suppressions(session)
+        assert entry.reason == "by the operator: by phone"
         with pytest.raises(BadInput, match="'ann' is no e-mail address"):
             add("ann")
 

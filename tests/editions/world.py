@@ -88,7 +88,9 @@ def add_reader(sessions: Sessions, address: str = "ann@example.org", **asked: ob
     with sessions() as session:
         given = {"address": address, **asked}
         now = MONDAY - timedelta(minutes=5)
-        added = subscribers.add(session, given, SubscriberDefaults(), now=now)
+        added = subscribers.add(
+            session, given, SubscriberDefaults(), secret=b"a secret of enough bytes", now=now
+        )
     embed_interests(sessions, ENCODER)
     return added.subscriber.id
 

@@ -1,5 +1,6 @@
 import mailbox
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,25 @@ def test_deleting_a_subscriber_leaves_no_trace_of_the_address(
     with place.app.sessions.reading() as session:
         assert len(session.scalars(select(Subscriber.id)).all()) == 40
     assert len(list((tmp_path / "outbox" / "new").iterdir())) == 40
+
+
+@pytest.mark.parametrize("sender", ["digest@bücher.example", "digest@old.example.org"])
+def test_deleting_finds_the_mails_whatever_address_they_were_sent_from(
+    tmp_path: Path, sqlite_url: str, sender: str
+) -> None:
+    settings = settings_of(tmp_path, sqlite_url)
+    mail = settings.mail.model_copy(update={"from_address": sender})
+    app = open_app(settings.model_copy(update={"mail": mail}), encoder=WordEncoder())
+    before = Installation(app, tmp_path / "pages")
+    before.publish("Graph networks")
+    who = before.subscribe(ADDRESS)
+    before.tick()
+    assert any("outbox" in trace for trace in traces(tmp_path))
+    if "old" in sender:
+        app = replace(app, settings=settings)
+    assert erase_for_good(app, who) is True
+    assert traces(tmp_path) == []
+    app.sessions.engine.dispose()
 
 
 def test_deleting_is_told_apart_where_the_address_stands_in_what_is_not_theirs(

@@ -58,7 +58,9 @@ class Installation:
     def subscribe(self, address: str = "ann@example.org", **asked: object) -> int:
         with self.app.sessions() as session:
             given = {"address": address, **asked}
-            added = subscribers.add(session, given, SubscriberDefaults(), now=self.clock.now)
+            added = subscribers.add(
+                session, given, SubscriberDefaults(), secret=self.app.secret, now=self.clock.now
+            )
         return added.subscriber.id
 
     def tick(self) -> TickReport:

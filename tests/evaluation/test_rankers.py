@@ -33,6 +33,7 @@ def readers(sessions: Sessions, interests: list[str], length: int) -> list[int]:
                 session,
                 {"address": f"r{n}@example.org", "interest": text, "mix": 1.0, "length": length},
                 SubscriberDefaults(),
+                secret=b"a secret of enough bytes",
                 now=MONDAY - timedelta(minutes=5),
             ).subscriber.id
             for n, text in enumerate(interests)

@@ -152,7 +152,9 @@ def test_a_misread_paper_is_set_right_and_stays_the_one_that_was_shown(
     ingest(sessions, BEES, RIVERS, Bees=garbled)
     with sessions() as session:
         given = {"address": "ann@example.org"}
-        reader = subscribers.add(session, given, SubscriberDefaults(), now=MONDAY).subscriber.id
+        reader = subscribers.add(
+            session, given, SubscriberDefaults(), secret=b"a secret of enough bytes", now=MONDAY
+        ).subscriber.id
         bees = session.scalars(select(Paper).where(Paper.title == garbled["title"])).one()
         session.execute(update(Paper).values(ready_at=MONDAY))
         session.add(

@@ -47,7 +47,13 @@ def people(sessions: Sessions, n: int) -> list[int]:
     addresses = [f"reader{i}@example.org" for i in range(n)]
     with sessions() as session:
         for address in addresses:
-            subscribers.add(session, {"address": address}, SubscriberDefaults(), now=NOON)
+            subscribers.add(
+                session,
+                {"address": address},
+                SubscriberDefaults(),
+                secret=b"a secret of enough bytes",
+                now=NOON,
+            )
         return [find(session, address).id for address in addresses]
 
 

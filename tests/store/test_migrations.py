@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 
 from digest.store import Sessions, migrate, newest_revision, revision_of
 from digest.store.database import migrating
+from digest.store.deliveries import queue
 from digest.store.dump import _tables
 from digest.store.migrate import _config
-from digest.store.tables import Interest, ListingRow, Mute, PaperKey, Subscriber
+from digest.store.tables import Delivery, Interest, ListingRow, Mute, PaperKey, Subscriber
 from tests.store.full import fill
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -249,6 +250,22 @@ def test_what_hangs_on_a_mail_outlives_the_making_of_its_table_anew(first: Sessi
     go_back(first, "0003")
     with first() as session:
         assert session.execute(text("SELECT id FROM deliveries")).all() == []
+
+
+def test_the_number_of_a_mail_that_is_forgotten_is_never_given_again(first: Sessions) -> None:
+    with first() as session:
+        session.execute(text(SENT))
+    migrate(first)
+    with first() as session:
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SELECT setval('deliveries_id_seq', 3)"))
+        session.execute(delete(Delivery))
+        assert queue(session, kind="confirmation", subscriber_id=1, now=NOON) == 4
+    go_back(first, "0014")
+    with first() as session:
+        assert session.execute(text("SELECT id, state FROM deliveries")).all() == [(4, "queued")]
+    with pytest.raises(IntegrityError), first() as session:
+        session.execute(text("UPDATE deliveries SET state = 'lost'"))
 
 
 PAGE = """

@@ -4,7 +4,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from threading import Thread
 
@@ -15,6 +14,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
+from digest.delivery.letters import LINKS_LIVE
 from digest.engine.app import App
 from digest.engine.clock import config_of
 from digest.links import Choice, Claim, Links, Purpose
@@ -30,7 +30,8 @@ from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 from tests.worlds import WordEncoder
 
 SECRET = b"a secret of enough bytes"
-LATER = NOON + timedelta(days=60)
+# When the links of a mail end that has just come.
+LATER = NOON + LINKS_LIVE
 # For what does not depend on the kind of database.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 CHROMIUM = Path("/usr/bin/chromium")

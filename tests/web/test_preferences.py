@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -304,6 +305,28 @@ def test_a_body_that_is_no_form_of_ours_changes_nothing(world: World, body: byte
 
 
 # Links that are over
+
+
+@on_sqlite
+def test_links_in_the_old_mailbox_are_over_when_the_address_has_changed(world: World) -> None:
+    for purpose in ("change_from", "change_to"):
+        world.client.post(world.path(world.move(purpose)))
+    claims = world.prefer(), world.read(), world.vote(), world.unsubscribe()
+    preferences, edition, vote, leave = (
+        world.path(replace(claim, expires_at=claim.expires_at - timedelta(days=1)))
+        for claim in claims
+    )
+    shown = preferences, f"{preferences}/export", f"{preferences}/erase", edition, vote, leave
+    for path in shown:
+        answer = world.client.get(path)
+        assert (answer.status_code, READER in answer.text, "new.example" in answer.text) == (
+            410, False, False,
+        )  # fmt: skip
+        assert len([*forms_of(answer.text)]) == 1, "a button that has a fresh link mailed"
+    one_click = {"List-Unsubscribe": "One-Click"}
+    assert world.client.post(leave, data=one_click).status_code == 410
+    assert world.client.post(f"{preferences}/erase", data={"sure": "yes"}).status_code == 410
+    assert reader(world).state == "active"
 
 
 def test_an_expired_link_has_a_fresh_one_mailed_once_a_day_and_says_the_same_to_all(

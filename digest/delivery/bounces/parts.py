@@ -28,6 +28,8 @@ _CHARSET = re.compile(r"""charset\s*=\s*"?([\w.:-]+)""", re.IGNORECASE)
 _FOR_TEXT = re.compile(
     r"utf|us|ascii|iso|windows|cp|koi|big5|gb|euc|shift|sjis|mac|latin|ks", re.IGNORECASE
 )
+# UTF-7 can make lone surrogates.
+_NEVER_STORED = re.compile("[\0\ud800-\udfff]")
 _UNSEEN = re.compile(r"(?is)<(style|script|head|title)\b[^<>]*>.*?(?:</\1>|\Z)")
 _BREAK = re.compile(r"(?i)<(?:br|/?p|/?div|/?tr|/?li|/?h\d)\b[^<>]*>")
 _TAG = re.compile(r"<[^<>]*>")
@@ -47,7 +49,7 @@ class Part:
         said = " ".join(self.headers.get("content-type", ()))
         charset = _CHARSET.search(said)
         name = charset[1] if charset and _FOR_TEXT.match(charset[1]) else "utf-8"
-        text = _decoded(self.content[:_LONGEST_TEXT], name).replace("\0", "")
+        text = decoded(self.content[:_LONGEST_TEXT], name)
         if self.type == "text/html":
             text = unescape(_TAG.sub(" ", _BREAK.sub("\n", _UNSEEN.sub(" ", text))))
         return text
@@ -68,7 +70,7 @@ def take_apart(raw: bytes) -> tuple[Headers, list[Part]]:
 def head_and_body(raw: bytes) -> tuple[Headers, bytes]:
     """The headers at the beginning of `raw`, names in lower case, and what follows them."""
     head, _, body = raw.partition(b"\n\n")
-    headers = fields(_decoded(head[:_LONGEST_TEXT], "utf-8"))
+    headers = fields(decoded(head[:_LONGEST_TEXT]))
     # A part may begin with its text, though an empty line is missing.
     return (headers, body) if headers or not head.strip() else ({}, raw)
 
@@ -91,8 +93,17 @@ def readable(value: str) -> str:
     except Exception:  # noqa: BLE001 - it raises what its authors did not foresee
         return value
     return "".join(
-        word if isinstance(word, str) else _decoded(word, name or "ascii") for word, name in words
+        word if isinstance(word, str) else decoded(word, name or "ascii") for word, name in words
     )
+
+
+def decoded(raw: bytes, charset: str = "utf-8") -> str:
+    """Bytes as text, as well as they can be read, without what no database stores."""
+    try:
+        text = raw.decode(charset, "replace")
+    except (LookupError, UnicodeError):
+        text = raw.decode("utf-8", "replace")
+    return _NEVER_STORED.sub("", text)
 
 
 def _leaves(headers: Headers, body: bytes, depth: int) -> Iterator[Part]:
@@ -120,10 +131,3 @@ def _plain(body: bytes, encoding: str) -> bytes:
         except NotBase64:
             return body
     return body
-
-
-def _decoded(raw: bytes, charset: str) -> str:
-    try:
-        return raw.decode(charset, "replace")
-    except (LookupError, UnicodeError):
-        return raw.decode("utf-8", "replace")

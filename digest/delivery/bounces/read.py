@@ -19,6 +19,7 @@ from digest.delivery.bounces.meaning import reason_of
 from digest.delivery.bounces.parts import (
     LONGEST,
     Headers,
+    decoded,
     fields,
     head_and_body,
     readable,
@@ -32,8 +33,8 @@ from digest.text import one_line
 
 _MOST = 50
 _LONGEST_PARAGRAPH = 1000
-# The notices that flufl.bounce knows are short.
-_LONGEST_NOTICE = 100_000
+# The notices that flufl.bounce knows are short, and each line takes it long.
+_LONGEST_NOTICE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +284,7 @@ def _failed_addresses(mail: _Mail) -> list[str]:
         temporary, permanent = all_failures(message_from_bytes(mail.raw[:_LONGEST_NOTICE]))
     except Exception:  # noqa: BLE001 - other people's code on hostile bytes
         temporary, permanent = frozenset(), frozenset()
-    known = [address.decode("utf-8", "replace") for address in temporary | permanent]
+    known = [*map(decoded, temporary | permanent)]
     known.sort(key=lambda address: (mail.notice.find(address), address))
     found = [a for a in known if a in mail.notice] or known or _ADDRESS.findall(mail.notice)
     senders = {name: values for name, values in mail.returned.items() if name != "to"}

@@ -201,7 +201,7 @@ def _parsed(text: bytes | str, otherwise: str) -> object:
 
 def _text(values: _Event, name: str) -> str:
     value = values.get(name)
-    return str(value) if isinstance(value, str | int) else ""
+    return one_line(str(value)) if isinstance(value, str | int) else ""
 
 
 def _object(values: _Event, name: str) -> _Event:
