@@ -208,7 +208,7 @@ def _usable(vector: Floats, d: int) -> bool:
 
 
 def _readers(session: Session, now: datetime) -> tuple[int, datetime | None]:
-    """How many subscribers lately liked something, and when they or an interest last said so.
+    """How many subscribers lately liked something, and when the last one said so.
 
     Counted once an hour, and when votes come in after an hour without any.
     """

@@ -324,15 +324,6 @@ def test_of_too_many_interests_those_of_readers_who_like_the_most_are_taken(
     assert set(ground(sessions).readers) == set(eager)
 
 
-def test_an_interest_of_another_day_is_taken_in(sessions: Sessions, meant: list[int]) -> None:
-    first = ground(sessions)
-    with sessions() as session:
-        later = NOON + timedelta(hours=14)
-        set_interest(session, meant[0], "mine", f"{TOPICS['robots']} other", later)
-    embed_interests(sessions, ENCODER)
-    assert ground(sessions, NOON + timedelta(hours=15)) is not first
-
-
 def test_the_words_of_few_voters_mean_what_they_say(sessions: Sessions, meant: list[int]) -> None:
     with sessions() as session:
         session.execute(delete(VoteRow).where(VoteRow.subscriber_id.in_(meant[:15])))
