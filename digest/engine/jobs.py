@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.breaker import read_pause
@@ -109,9 +109,12 @@ def held_back(
 
     With `resting` also those of jobs that went well and are done again when their lease is over.
     """
-    query = select(Lease.key, Lease.until, Lease.failures).where(Lease.until > now)
+    # The run that is under way is counted with the lease, and may still end well.
+    failed = case(((Lease.owner != "") & (Lease.failures > 0), Lease.failures - 1),
+                  else_=Lease.failures)  # fmt: skip
+    query = select(Lease.key, Lease.until, failed).where(Lease.until > now)
     if not resting:
-        query = query.where((Lease.key != _BOUNCES.key) | (Lease.failures > 0))
+        query = query.where((Lease.owner != "") | (Lease.failures > 0))
     return [(key, until, failures) for key, until, failures in session.execute(query)]
 
 
@@ -132,19 +135,31 @@ def take(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bo
 
 
 def renew(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bool:
-    """Begin a leased job: its time runs from now on. False where others have it by now."""
-    mine = update(Lease).where(Lease.key == job.key, Lease.owner == owner)
-    return session.scalar(mine.values(until=now + LEASE).returning(Lease.key)) is not None
+    """Begin a leased job: its time runs from now on. False where others have it by now.
+
+    It counts as failed until it has ended: one that takes its process along is put off as others.
+    """
+    mine = (Lease.key == job.key, Lease.owner == owner)
+    begun = {"until": now + LEASE, "failures": Lease.failures + 1}
+    failures = session.scalar(update(Lease).where(*mine).values(begun).returning(Lease.failures))
+    if failures is not None and (wait := _wait_after(failures)) > LEASE:
+        session.execute(update(Lease).where(*mine).values(until=now + wait))
+    return failures is not None
 
 
-def give_back(session: Session, job: Job, *, owner: str = OWNER, undone: bool = False) -> None:
+def give_back(
+    session: Session, job: Job, now: datetime, *, owner: str = OWNER, undone: bool = False
+) -> None:
     """End a lease after success, or of a job that was not begun (`undone`).
 
-    A mailbox that was read rests until its lease is over.
+    A mailbox that was read rests for as long as a lease lasts.
     """
+    mine = (Lease.key == job.key, Lease.owner == owner)
     if job == _BOUNCES and not undone:
-        return
-    session.execute(delete(Lease).where(Lease.key == job.key, Lease.owner == owner))
+        rest = {"owner": "", "until": now + LEASE, "failures": 0}
+        session.execute(update(Lease).where(*mine).values(rest))
+    else:
+        session.execute(delete(Lease).where(*mine))
 
 
 def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> datetime | None:
@@ -156,9 +171,13 @@ def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) 
     failures = session.scalar(select(Lease.failures).where(*mine))
     if failures is None:
         return None
-    until = now + min(FIRST_RETRY * 2.0 ** min(failures, 16), LONGEST_RETRY)
-    session.execute(update(Lease).where(*mine).values(owner="", until=until, failures=failures + 1))
+    until = now + _wait_after(failures)
+    session.execute(update(Lease).where(*mine).values(owner="", until=until))
     return until
+
+
+def _wait_after(failures: int) -> timedelta:
+    return min(FIRST_RETRY * 2.0 ** min(failures - 1, 16), LONGEST_RETRY)
 
 
 def _ingest(session: Session, app: "App", now: datetime, _held: Collection[str]) -> list[Job]:

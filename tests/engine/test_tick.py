@@ -33,6 +33,19 @@ class Choking(WordEncoder):
         return super().encode(texts)
 
 
+class Killed(BaseException):
+    """The end of a process."""
+
+
+class Deadly(WordEncoder):
+    """An encoder that takes the process along at one word."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if any("bones" in text for text in texts):
+            raise Killed
+        return super().encode(texts)
+
+
 def test_one_tick_brings_a_page_to_the_reader(world: Installation) -> None:
     reader = world.subscribe(interest="graph networks")
     world.publish("graph networks", "protein folding")
@@ -120,6 +133,29 @@ def test_an_unexpected_error_is_told_and_held_back_and_stops_nobody(
         assert report.held == (("embed:papers:0", world.clock.now + FIRST_RETRY, 1),)
         world.clock.now += FIRST_RETRY
         assert results(world.tick()) == {"embed:papers:0": "RuntimeError: fish bones"}
+
+
+def test_a_job_that_kills_its_process_is_tried_ever_less_and_soon_keeps_nobody_waiting(
+    tmp_path: Path, database_url: str
+) -> None:
+    with installed(tmp_path, database_url, Deadly()) as world:
+        world.subscribe()
+        world.publish("graph networks")
+        world.tick()
+        world.clock.now = SEVEN + DAY
+        world.publish("fish bones", "robots")
+        deaths: list[datetime] = []
+        mailed: list[datetime] = []
+        while world.clock.now < SEVEN + 2 * DAY - LEASE:
+            try:
+                built = "compose:0" in results(world.tick())
+            except Killed:
+                deaths.append(world.clock.now)
+            else:
+                mailed += [world.clock.now] if built else []
+            world.clock.now += LEASE
+        assert mailed == [SEVEN + DAY + 3 * LEASE], "half an hour late, and not never"
+        assert len(deaths) < 12
 
 
 def test_a_bad_page_is_told_of_and_the_others_are_taken(world: Installation) -> None:
