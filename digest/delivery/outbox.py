@@ -43,6 +43,8 @@ from digest.store.tables import (
 
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
+# No mail waits so long for its next try, nor is held so long.
+_FAR = timedelta(days=2)
 
 # Tables rather than objects, and written once: the statements of every commit cost a quarter.
 _DELIVERIES = cast("Table", Delivery.__table__)
@@ -117,8 +119,8 @@ def n_due(session: Session, now: datetime, *, limit: int | None = None) -> int:
 
 
 def sweep(session: Session, now: datetime) -> None:
-    """Settle what a crash or the passing of time left behind."""
-    lost = Delivery.claimed_until < now
+    """Settle what a crash, the passing of time or a clock far ahead of it left behind."""
+    lost = (Delivery.claimed_until < now) | (Delivery.claimed_until > now + _FAR)
     expired = _WAITING & (Delivery.expires_at <= now)
     for which, state in (
         ((Delivery.state == "in_flight") & lost, "uncertain"),
@@ -130,6 +132,9 @@ def sweep(session: Session, now: datetime) -> None:
             .where(which)
             .values(state=state, settled_at=None if state == "queued" else now)
         )
+    session.execute(
+        update(Delivery).where(_WAITING, Delivery.due_at > now + _FAR).values(due_at=now)
+    )
 
 
 def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) -> Claim:

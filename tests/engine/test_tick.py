@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 
 from digest import subscribers
+from digest.delivery.breaker import pause
+from digest.delivery.outbox import claim
 from digest.delivery.returns import return_path
 from digest.editions import edition_of
 from digest.engine import Job, JobReport, perform, tick
 from digest.engine.jobs import FIRST_RETRY, LEASE, take
 from digest.errors import Unknown
-from digest.settings import BounceSettings, SummarySettings
+from digest.settings import BounceSettings, SubscriberDefaults, SummarySettings
+from digest.store.deliveries import queue
 from digest.store.tables import Delivery
 from tests.delivery.returned import dsn
 from tests.engine.world import DAY, SEVEN, Installation, installed, results
@@ -68,11 +71,13 @@ def test_twice_the_same_tick_makes_nothing_twice(world: Installation) -> None:
     world.subscribe(interest="graph networks")
     world.publish("graph networks", "protein folding")
     world.tick()
-    before = world.rows()
+    before = world.rows() | {"leases": []}
     for later in (timedelta(0), timedelta(seconds=20), timedelta(hours=23)):
         world.clock.now = SEVEN + later
         assert world.tick().done == ()
-        assert world.rows() == before
+        # But for the one that tells when the last tick was.
+        assert len(world.rows()["leases"]) == 1
+        assert world.rows() | {"leases": []} == before
 
 
 def test_ticks_at_once_do_each_thing_once(world: Installation) -> None:
@@ -257,6 +262,62 @@ def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation
     one_world.publish("robot grasping")
     one_world.tick()
     assert one_world.mails() == [("edition", "sent")] * 3
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_while_takes_nothing_for_old(
+    world: Installation,
+) -> None:
+    paused, waiting = world.subscribe("eve@example.org"), "new@example.org"
+    world.subscribe()
+    world.publish("graph networks")
+    world.tick()
+    with world.app.sessions() as session:
+        subscribers.pause(session, paused, SEVEN.date() + 30 * DAY, now=SEVEN)
+        asked = {"address": waiting}
+        subscribers.add(session, asked, SubscriberDefaults(), now=SEVEN, confirmed=False)
+    kept = ("editions", "edition_items", "pages", "listings", "consents")
+    before = {table: world.rows()[table] for table in kept}
+    world.clock.now += 366 * DAY
+    for _ in range(3):
+        world.tick()
+        world.clock.now += timedelta(minutes=20)
+    assert {table: world.rows()[table][: len(before[table])] for table in kept} == before
+    world.clock.now = SEVEN + timedelta(hours=2)
+    world.tick()
+    with world.app.sessions.reading() as session:
+        assert subscribers.read_subscriber(session, paused).state == "paused"
+        assert subscribers.find(session, waiting).state == "pending"
+
+
+def test_what_a_clock_far_ahead_has_held_is_free_again(world: Installation) -> None:
+    reader = world.subscribe("ada@example.net")
+    world.tick()
+    world.clock.now += 1000 * DAY
+    world.tick()
+    with world.app.sessions() as session:
+        job = Job("ingest", "ingest:daily", name="daily")
+        take(session, job, world.clock.now)
+        queue(session, kind="fresh_link", subscriber_id=reader, now=world.clock.now)
+        queue(session, kind="fresh_link", subscriber_id=reader, now=SEVEN)
+        claim(session, "dead", 1, world.app.secret, SEVEN)
+        late = {"claimed_until": world.clock.now + LEASE}
+        session.execute(update(Delivery).where(Delivery.state == "claimed").values(late))
+        pause(session, "wrong password", world.clock.now)
+    world.clock.now = SEVEN + timedelta(minutes=1)
+    world.publish("graph networks")
+    report = world.tick()
+    assert results(report)["ingest:daily"] == "fresh: 1 listings, 1 new papers"
+    assert world.mails() == [("fresh_link", "sent")] * 2
+    assert report.held == ()
+
+
+def test_after_a_long_break_the_clock_is_believed_a_day_later(one_world: Installation) -> None:
+    one_world.publish("graph networks")
+    one_world.tick()
+    one_world.clock.now += 400 * DAY
+    assert "housekeeping" not in results(one_world.tick())
+    one_world.clock.now += DAY
+    assert results(one_world.tick())["housekeeping"] == "1 pages forgotten"
 
 
 def test_summaries_are_written_behind_the_mails_and_a_model_that_fails_keeps_none_back(
