@@ -188,9 +188,9 @@ def import_(
 ) -> None:
     """Add the subscribers of a file; lines at fault are told of and the others still taken on."""
     text = read_text(file)
-    with opened(ctx) as digest, digest.sessions() as session:
+    with opened(ctx) as digest:
         report = room.import_subscribers(
-            session, text, defaults=digest.settings.defaults, now=now()
+            digest.sessions, text, defaults=digest.settings.defaults, now=now()
         )
     said = ", ".join(f"{n} {outcome}" for outcome, n in report.outcomes.items()) or "nobody"
     say(said)
