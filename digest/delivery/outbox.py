@@ -73,7 +73,8 @@ _SETTLE = (
         .label("points"),
     )
 )
-_WAITING = Delivery.state.in_(("queued", "deferred"))
+_WAITING_IN: tuple[DeliveryState, ...] = ("queued", "deferred")
+_WAITING = Delivery.state.in_(_WAITING_IN)
 _CHANGES = ("change_from", "change_to")
 # In which states of theirs subscribers get a mail.
 _WANTED_BY: Mapping[MailKind, tuple[SubscriberState, ...]] = {
@@ -142,13 +143,19 @@ def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) ->
 
     Cancels on the way what is too late, whose reader has gone, or whose address is suppressed.
     """
-    chosen = session.scalars(
-        select(Delivery.id)
-        .where(_WAITING, Delivery.due_at <= now)
-        .order_by(Delivery.due_at, Delivery.id)
-        .limit(n)
-        .with_for_update(skip_locked=True)
-    ).all()
+    # Of each state the first in an index, and no more: of both together all would be sorted.
+    found = [
+        (due_at, id_)
+        for state in _WAITING_IN
+        for due_at, id_ in session.execute(
+            select(Delivery.due_at, Delivery.id)
+            .where(Delivery.state == state, Delivery.due_at <= now)
+            .order_by(Delivery.due_at)
+            .limit(n)
+            .with_for_update(skip_locked=True)
+        )
+    ]
+    chosen = [id_ for _, id_ in sorted(found)[:n]]
     rows = session.execute(
         select(
             Delivery.id,
