@@ -63,7 +63,9 @@ def perform(
             wrote = write_pending(app.sessions, app.settings.summaries, clock, stop=stop)
             return _counted(asdict(wrote))
         case "bounces":
-            read = take_in_mailboxes(app.sessions, app.settings.bounces, secret=app.secret, now=now)
+            read = take_in_mailboxes(
+                app.sessions, app.settings.bounces, secret=app.secret, now=now, stop=stop
+            )
             came: Counter[str] = Counter()
             for one, n in read.items():
                 came[one.done] += n

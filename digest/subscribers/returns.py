@@ -88,11 +88,13 @@ def take_in(
     *,
     secret: bytes,
     now: datetime,
+    stop: Callable[[], bool] = lambda: False,
     progress: Callable[[int], None] = lambda _n: None,
 ) -> Counter[Settled]:
     """Settle mails, each in a transaction of its own, and put each away when that is stored.
 
-    Raises ServiceUnreachable where the database or the mailbox is gone; the rest then waits there.
+    After `stop` says so the rest waits in the mailbox. Raises ServiceUnreachable where the database
+    or the mailbox is gone; the rest then waits there, too.
     """
     settled: Counter[Settled] = Counter()
     for mail in mails:
@@ -106,6 +108,8 @@ def take_in(
                 settled[settle(session, report, mail.raw, secret=secret, now=now)] += 1
         mail.put_away()
         progress(1)
+        if stop():
+            break
     return settled
 
 
@@ -165,9 +169,10 @@ def take_in_mailboxes(
     secret: bytes,
     now: datetime,
     tls: ssl.SSLContext | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Counter[Settled]:
     """`take_in` what is new in the mailboxes that the settings name."""
-    return take_in(sessions, read_settings(settings, tls=tls), secret=secret, now=now)
+    return take_in(sessions, read_settings(settings, tls=tls), secret=secret, now=now, stop=stop)
 
 
 def list_bounces(

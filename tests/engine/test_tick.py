@@ -249,6 +249,19 @@ def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) 
         assert subscribers.read_subscriber(session, reader).state == "suspended"
 
 
+def test_a_mailbox_that_is_full_does_not_hold_up_the_end(one_world: Installation) -> None:
+    folder = one_world.pages.parent / "bounces"
+    box = mailbox.Maildir(folder)
+    for n in range(3):
+        box.add(dsn(to=f"somebody+{n}@example.org"))
+    bounces = BounceSettings(maildir=folder)
+    settings = one_world.app.settings.model_copy(update={"bounces": bounces})
+    app = replace(one_world.app, settings=settings)
+    job = Job("bounces", "bounces")
+    assert perform(app, job, one_world.clock, stop=lambda: True) == "1 recorded"
+    assert perform(app, job, one_world.clock) == "2 recorded"
+
+
 def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation) -> None:
     one_world.subscribe()
     one_world.publish("graph networks")

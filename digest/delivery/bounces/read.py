@@ -32,8 +32,9 @@ from digest.text import one_line
 
 _MOST = 50
 _LONGEST_PARAGRAPH = 1000
-# The notices that flufl.bounce knows are short.
-_LONGEST_NOTICE = 100_000
+# The notices that flufl.bounce knows are short; of long ones it makes work for seconds.
+_LONGEST_NOTICE = 10_000
+_BLANK_LINES = re.compile(rb"(\r?\n)(?:[ \t]*\r?\n){2,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,8 @@ def _failed_addresses(mail: _Mail) -> list[str]:
     if named := _addresses(mail.headers, "x-failed-recipients"):
         return named
     try:
-        temporary, permanent = all_failures(message_from_bytes(mail.raw[:_LONGEST_NOTICE]))
+        short = _BLANK_LINES.sub(rb"\1\1", mail.raw)[:_LONGEST_NOTICE]
+        temporary, permanent = all_failures(message_from_bytes(short))
     except Exception:  # noqa: BLE001 - other people's code on hostile bytes
         temporary, permanent = frozenset(), frozenset()
     known = [address.decode("utf-8", "replace") for address in temporary | permanent]
