@@ -3,7 +3,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import event, func, select, text, update
 
 import digest.subscribers as subscribers
 from digest.delivery.suppression import lift, suppress
@@ -23,7 +23,7 @@ from digest.store.tables import (
     VoteRow,
 )
 from digest.subscribers import Subscription, parse_subscription
-from digest.subscribers.exchange import EXPORTED, NOT_EXPORTED, tables_of_subscribers
+from digest.subscribers.exchange import EXPORTED, LINES_AT_ONCE, NOT_EXPORTED, tables_of_subscribers
 from tests.web.seed import NOON, add_edition, add_paper, add_subscriber
 
 DEFAULTS = SubscriberDefaults()
@@ -363,10 +363,9 @@ def test_a_least_probability_is_switched_off_by_none_and_kept_by_a_gap(
 ) -> None:
     for given, kept in (("0.4", 0.4), ("", 0.4), ("none", None)):
         file = f"address,min_probability\nann@example.org,{given}\n"
-        with sessions() as session:
-            report = subscribers.import_subscribers(
-                session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
-            )
+        report = subscribers.import_subscribers(
+            sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+        )
         assert report.problems == ()
         assert found(sessions).min_probability == kept
     with sessions() as session:
@@ -595,10 +594,9 @@ OF_EXCEL = CSV.replace(",", ";").replace("address", "E-Mail").replace("interest"
     "file", [CSV, CSV.replace("\n", "\r\n"), CSV.replace(",", "\t"), OF_EXCEL, JSON_LINES]
 )
 def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> None:
-    with sessions() as session:
-        report = subscribers.import_subscribers(
-            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
-        )
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert (report.outcomes, report.problems) == ({"added": 2, "unchanged": 1}, ())
     assert found(sessions, "ann@example.org").timezone == "Europe/Paris"
     assert found(sessions, "bob@example.org").hour == 9
@@ -606,41 +604,47 @@ def test_a_list_of_subscribers_is_taken_on(sessions: Sessions, file: str) -> Non
 
 
 def test_addresses_alone_are_a_list_too(sessions: Sessions) -> None:
-    with sessions() as session:
-        report = subscribers.import_subscribers(
-            session,
-            "ann@example.org\nbob@example.org\n",
-            defaults=DEFAULTS,
-            secret=SECRET,
-            now=NOON,
-        )
+    file = "ann@example.org\nbob@example.org\n"
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert report.outcomes == {"added": 2}
 
 
 def test_columns_of_other_things_are_passed_over_and_named(sessions: Sessions) -> None:
     file = "Name,Email,Interests,Room,\nAnn,ann@example.org,graphs,,\nBob,bob@example.org,,2,\n"
-    with sessions() as session:
-        report = subscribers.import_subscribers(session, file, defaults=DEFAULTS, now=NOON)
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert (report.outcomes, report.problems) == ({"added": 2}, ())
     assert report.passed_over == ("name", "room")
     assert set(interests(sessions)) == {"graphs"}
 
 
 def test_without_a_heading_for_addresses_nothing_is_taken_on(sessions: Sessions) -> None:
-    with sessions() as session:
-        report = subscribers.import_subscribers(
-            session, "name,adress\nAnn,ann@example.org\n" * 2, defaults=DEFAULTS, now=NOON
-        )
+    file = "name,adress\nAnn,ann@example.org\n" * 2
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert report.outcomes == {}
     assert report.problems == ("line 1: no heading is address or email",)
 
 
+def test_others_may_write_while_a_long_list_is_taken_on(sessions: Sessions) -> None:
+    file = "".join(f"r{n}@example.org\n" for n in range(2 * LINES_AT_ONCE + 1))
+    commits: list[object] = []
+    event.listen(sessions.engine, "commit", commits.append)
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
+    assert (report.outcomes, len(commits)) == ({"added": 2 * LINES_AT_ONCE + 1}, 3)
+
+
 def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None:
     file = "address,hours\nann@example.org,7\nbob,\ncleo@example.org,,\ndora@example.org,\n"
-    with sessions() as session:
-        report = subscribers.import_subscribers(
-            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
-        )
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert report.outcomes == {"added": 2}
     assert [problem.split(":")[0] for problem in report.problems] == ["line 1", "line 3", "line 4"]
     assert "did you mean hour?" in report.problems[0]
@@ -648,10 +652,9 @@ def test_a_bad_line_is_told_and_the_others_are_taken(sessions: Sessions) -> None
 
 def test_bad_json_lines_are_told_and_the_others_are_taken(sessions: Sessions) -> None:
     file = '{"address": "ann@example.org"}\n{"address": 7}\n[1]\n{oops\n{"adress": "b@example.org"}'
-    with sessions() as session:
-        report = subscribers.import_subscribers(
-            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
-        )
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
     assert report.outcomes == {"added": 1}
     assert [problem.split(":")[0] for problem in report.problems] == [
         "line 2",

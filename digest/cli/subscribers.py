@@ -210,9 +210,9 @@ def import_(
 ) -> None:
     """Add the subscribers of a file; lines at fault are told of and the others still taken on."""
     text = read_text(file)
-    with opened(ctx) as digest, digest.sessions() as session:
+    with opened(ctx) as digest:
         report = room.import_subscribers(
-            session,
+            digest.sessions,
             text,
             defaults=digest.settings.defaults,
             secret=digest.secret,

@@ -97,8 +97,8 @@ def import_(
 ) -> None:
     """Suppress the addresses of a file; lines at fault are told of and the others still taken."""
     text = sys.stdin.read() if str(file) == "-" else read_text(file)
-    with opened(ctx) as digest, digest.sessions() as session:
-        report = import_suppressions(session, text, digest.secret, reason=reason, now=now())
+    with opened(ctx) as digest:
+        report = import_suppressions(digest.sessions, text, digest.secret, reason=reason, now=now())
     say(f"{report.added} added, {report.known} known")
     for problem in report.problems:
         note(f"digest: {file}, {problem}")

@@ -17,6 +17,8 @@ from digest.store.tables import Breaker as Row
 
 FIRST_PAUSE = timedelta(minutes=5)
 LONGEST_PAUSE = timedelta(hours=1)
+# No pause that ends by itself is so long: see the guard's.
+FAR = timedelta(days=2)
 
 Name = Literal["sending", "complaints", "bounces"]
 
@@ -109,6 +111,13 @@ def resume(session: Session, now: datetime) -> None:
     end_pause(session)
     # When that was stays: what they have been told of must not stop it again.
     session.execute(update(Row).where(Row.failures > 0).values(until=now, failures=0))
+
+
+def trim(session: Session, now: datetime) -> None:
+    """End pauses that last longer than any: a clock that was far ahead has left them behind."""
+    # One for complaints lasts until a person ends it.
+    ends = (Row.name != "complaints") | (Row.failures == 0)
+    session.execute(update(Row).where(ends, Row.until > now + FAR).values(until=now))
 
 
 def heard_until(session: Session, name: Name) -> datetime | None:

@@ -48,6 +48,8 @@ from digest.store.tables import (
 
 # Longer than all the time-outs of one SMTP conversation added up.
 LEASE = timedelta(minutes=30)
+# No mail waits so long for its next try, nor is held so long.
+_FAR = timedelta(days=2)
 
 # Tables rather than objects, and written once: the statements of every commit cost a quarter.
 _DELIVERIES = cast("Table", Delivery.__table__)
@@ -77,7 +79,8 @@ _SETTLE = (
         .label("points"),
     )
 )
-_WAITING = Delivery.state.in_(("queued", "deferred"))
+_WAITING_IN: tuple[DeliveryState, ...] = ("queued", "deferred")
+_WAITING = Delivery.state.in_(_WAITING_IN)
 _CHANGES = ("change_from", "change_to")
 # In which states of theirs subscribers get a mail.
 _WANTED_BY: Mapping[MailKind, tuple[SubscriberState, ...]] = {
@@ -123,8 +126,8 @@ def n_due(session: Session, now: datetime, *, limit: int | None = None) -> int:
 
 
 def sweep(session: Session, now: datetime) -> None:
-    """Settle what a crash or the passing of time left behind."""
-    lost = Delivery.claimed_until < now
+    """Settle what a crash, the passing of time or a clock far ahead of it left behind."""
+    lost = (Delivery.claimed_until < now) | (Delivery.claimed_until > now + _FAR)
     expired = _WAITING & (Delivery.expires_at <= now)
     for which, state in (
         ((Delivery.state == "in_flight") & lost, "uncertain"),
@@ -136,6 +139,9 @@ def sweep(session: Session, now: datetime) -> None:
             .where(which)
             .values(state=state, settled_at=None if state == "queued" else now)
         )
+    session.execute(
+        update(Delivery).where(_WAITING, Delivery.due_at > now + _FAR).values(due_at=now)
+    )
 
 
 def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) -> Claim:
@@ -143,13 +149,19 @@ def claim(session: Session, owner: str, n: int, secret: bytes, now: datetime) ->
 
     Cancels on the way what is too late, whose reader has gone, or whose address is suppressed.
     """
-    chosen = session.scalars(
-        select(Delivery.id)
-        .where(_WAITING, Delivery.due_at <= now)
-        .order_by(Delivery.due_at, Delivery.id)
-        .limit(n)
-        .with_for_update(skip_locked=True)
-    ).all()
+    # Of each state the first in an index, and no more: of both together all would be sorted.
+    found = [
+        (due_at, id_)
+        for state in _WAITING_IN
+        for due_at, id_ in session.execute(
+            select(Delivery.due_at, Delivery.id)
+            .where(Delivery.state == state, Delivery.due_at <= now)
+            .order_by(Delivery.due_at)
+            .limit(n)
+            .with_for_update(skip_locked=True)
+        )
+    ]
+    chosen = [id_ for _, id_ in sorted(found)[:n]]
     rows = session.execute(
         select(
             Delivery.id,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any, TypeVar
 
 from aiolimiter import AsyncLimiter
@@ -53,6 +54,8 @@ PATIENCE_SECONDS = (0.1, 1.0, 5.0, 10.0, 20.0)
 GUARD_EVERY = timedelta(minutes=1)
 # How soon it is noticed that a run has to stop, or that the pace allows another mail.
 LOOK_SECONDS = 0.05
+# How long a server may keep a run that is over waiting before it gets the mail, in seconds.
+FAREWELL = 10.0
 # Replies that come within so much of another are committed with it. Until then their connections
 # rest, so that a crash still leaves no more mails uncertain than there are connections.
 TOGETHER_SECONDS = 0.005
@@ -112,8 +115,9 @@ async def deliver(
 ) -> DeliveryReport:
     """Send what is due, oldest first, each mail once; `limit` is the most to take on.
 
-    After `stop` says so nothing new begins, and what is in flight is waited for. Several processes
-    may run at once. Raises ServiceUnreachable where the database stays away.
+    After `stop` says so nothing new begins, and what is in flight is waited for: for a short while,
+    or if the server has the whole mail, until it answers. Several processes may run at once. Raises
+    ServiceUnreachable where the database stays away.
     """
     run = _Run(sessions, transport, postage, clock, pace or Pace(), limit, stop, progress)
     return await run.to_its_end()
@@ -147,6 +151,7 @@ class _Run:
         self._pause: Pause | None = None
         self._alarm = ""
         self._guarded_at = datetime.min.replace(tzinfo=UTC)
+        self._gives_up_at: float | None = None
 
     async def to_its_end(self) -> DeliveryReport:
         now = self._clock()
@@ -174,6 +179,7 @@ class _Run:
             waiting = {*self._running, *((self._preparing,) if self._preparing else ())}
             if not waiting and not self._answers and (self._over() or not self._ready):
                 return
+            self._mind_the_end()
             for task in await _first_of(waiting):
                 if task is self._preparing:
                     self._preparing = None
@@ -187,6 +193,13 @@ class _Run:
 
     def _over(self) -> bool:
         return bool(self._breaker.reason or self._pause) or self._stop()
+
+    def _mind_the_end(self) -> None:
+        """Once the run is over for a while, wait no longer for what may as well be sent later."""
+        if self._over():
+            self._gives_up_at = self._gives_up_at or monotonic() + FAREWELL
+            if monotonic() >= self._gives_up_at:
+                self._transport.give_up()
 
     def _wants_more(self) -> bool:
         full = self._limit is not None and self._due >= self._limit
@@ -335,6 +348,7 @@ class _Run:
         """Wait for what is in flight, record it, and give back what was not begun."""
         if self._preparing:
             await asyncio.gather(self._preparing, return_exceptions=True)
+        self._transport.give_up()
         ended = await asyncio.gather(*self._running, return_exceptions=True)
         self._answers += [
             (id_, outcome)

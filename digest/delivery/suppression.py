@@ -6,17 +6,19 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 
 from email_validator import EmailNotValidError, validate_email
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
-from digest.store import insert
+from digest.store import Sessions, insert
 from digest.store.deliveries import cancel
 from digest.store.tables import Subscriber, Suppression
 
 _BY_HAND = "by the operator"
+LINES_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,24 @@ def add_suppression(
 
 
 def import_suppressions(
-    session: Session, text: str, secret: bytes, *, reason: str, now: datetime
+    sessions: Sessions, text: str, secret: bytes, *, reason: str, now: datetime
 ) -> SuppressionImport:
-    """Suppress the addresses of a file: one a line, or CSV with a column named `address`."""
+    """Suppress the addresses of a file: one a line, or CSV with a column named `address`.
+
+    Each transaction takes a few, so that others who write need not wait for all.
+    """
     n = {True: 0, False: 0}
     problems = []
-    for line, address in _addresses(text.removeprefix("\ufeff")):
-        try:
-            if isinstance(address, BadInput):
-                raise address
-            n[add_suppression(session, address, secret, reason=reason, now=now)] += 1
-        except BadInput as error:
-            problems.append(f"line {line}: {error}")
+    lines = _addresses(text.removeprefix("\ufeff"))
+    while some := [*islice(lines, LINES_AT_ONCE)]:
+        with sessions() as session:
+            for line, address in some:
+                try:
+                    if isinstance(address, BadInput):
+                        raise address
+                    n[add_suppression(session, address, secret, reason=reason, now=now)] += 1
+                except BadInput as error:
+                    problems.append(f"line {line}: {error}")
     return SuppressionImport(n[True], n[False], tuple(problems))
 
 

@@ -73,6 +73,10 @@ class Transport(Protocol):
         """Make one try; the world's faults come back as an Outcome, never as an exception."""
         ...
 
+    def give_up(self) -> None:
+        """End the tries of which the server has not the whole mail: they come back deferred."""
+        ...
+
     async def check(self, envelope_sender: str) -> str:
         """Try all but a mail: empty if one could leave now, else what is wrong, in one line."""
         ...
@@ -102,6 +106,9 @@ class Maildir:
         except OSError as error:
             return unanswered("connect", f"{self.folder}: {error.strerror}")
         return answered("content", 250, f"stored in {self.folder}")
+
+    def give_up(self) -> None:
+        """Nobody is waited for."""
 
     async def check(self, envelope_sender: str) -> str:  # noqa: ARG002 - nobody to be asked
         """Make the folder, and write into it what is at once taken away again."""
@@ -198,16 +205,24 @@ class Smtp:
 
         self._connect = connect
         self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
         self._room = asyncio.Semaphore(connections)
 
     async def send(self, message: WireMessage) -> Outcome:
         """Hand `message` to the server; `uncertain` where its answer to the mail was lost."""
         async with self._room:
             connection = self._idle.pop() if self._idle else self._connect()
+            self._busy.add(connection)
             try:
                 return await connection.send(message)
             finally:
+                self._busy.discard(connection)
                 self._idle.append(connection)
+
+    def give_up(self) -> None:
+        """Hang up where the server has not the whole mail."""
+        for connection in self._busy:
+            connection.give_up()
 
     async def check(self, envelope_sender: str) -> str:
         """Connect anew, greet, log in where there is a password, and ask to send as the sender."""
@@ -233,18 +248,20 @@ class _Connection:
         self._n = 0
         self._last_used = self._ends_at = 0.0
         self._stage: Stage = "connect"
+        self._patience: asyncio.Timeout
         self._dialogue: Dialogue | None = None
 
     async def send(self, message: WireMessage) -> Outcome:
+        self._stage = "connect"
         self._ends_at = monotonic() + self._timeouts.mail
         try:
-            async with asyncio.timeout(self._timeouts.mail) as patience:
+            async with asyncio.timeout(self._timeouts.mail) as self._patience:
                 was_kept = await self._is_kept()
-                outcome = await self._send(message, patience)
+                outcome = await self._send(message)
                 # A server may hang up on a connection that was idle; then it has not begun.
                 if was_kept and outcome.stage in _BEFORE and outcome.code in _HUNG_UP:
                     self._smtp.close()
-                    outcome = await self._send(message, patience)
+                    outcome = await self._send(message)
         except TimeoutError:
             self._smtp.close()
             return unanswered(self._stage, _SLOW)
@@ -257,6 +274,13 @@ class _Connection:
         if self._n >= self._most:
             await self.quit()
         return outcome
+
+    def give_up(self) -> None:
+        if self._stage != "content" and monotonic() < self._ends_at:
+            self._ends_at = monotonic()
+            # It is over already where the mail is refused and the connection being closed.
+            with suppress(RuntimeError):
+                self._patience.reschedule(self._ends_at)
 
     async def check(self, envelope_sender: str) -> str:
         try:
@@ -306,19 +330,21 @@ class _Connection:
             self._dialogue = Dialogue(smtp.transport, smtp.close)
         return self._dialogue
 
-    async def _send(self, message: WireMessage, patience: asyncio.Timeout) -> Outcome:
+    async def _send(self, message: WireMessage) -> Outcome:
         self._stage = "connect"
         try:
-            self._allow(patience, self._timeouts.mail)
+            self._allow(self._timeouts.mail)
             dialogue = await self._open()
             if message.smtputf8 and not self._smtp.supports_extension("smtputf8"):
                 return unsendable(_NO_SMTPUTF8)
             if not f"{message.envelope_sender}{message.recipient}".isprintable():
                 return unsendable(_NO_ADDRESS)
-            refused = await self._let_in(message, dialogue, patience)
+            refused = await self._let_in(message, dialogue)
             if refused:
                 return await self._refused(refused)
-            self._allow(patience, self._timeouts.reply)
+            if monotonic() >= self._ends_at:
+                raise TimeoutError(_SLOW)
+            self._allow(self._timeouts.reply)
             dialogue.say(_DOT.sub(b"\r\n..", message.raw) + b".\r\n", 1)
             self._stage = "content"
             reply = await dialogue.reply()
@@ -331,9 +357,7 @@ class _Connection:
             self._smtp.close()
             return unanswered(self._stage, str(error) or type(error).__name__)
 
-    async def _let_in(
-        self, message: WireMessage, dialogue: Dialogue, patience: asyncio.Timeout
-    ) -> SMTPResponse | None:
+    async def _let_in(self, message: WireMessage, dialogue: Dialogue) -> SMTPResponse | None:
         """Ask the server to take the mail; the reply that refuses it, at `_stage`, if one does."""
         commands = _envelope(message, self._smtp)
         # All at once where the server lets us, which saves two round trips a mail (RFC 2920).
@@ -342,20 +366,18 @@ class _Connection:
             dialogue.say(b"".join(command for _, command, _ in commands), len(commands))
         for stage, command, fine in commands:
             self._stage = stage
-            self._allow(
-                patience, self._timeouts.data if stage == "data" else self._timeouts.command
-            )
+            self._allow(self._timeouts.data if stage == "data" else self._timeouts.command)
             reply = await (dialogue.reply() if ahead else dialogue.ask(command))
             if reply.code not in fine:
                 return reply
         return None
 
-    def _allow(self, patience: asyncio.Timeout, seconds: float) -> None:
+    def _allow(self, seconds: float) -> None:
         """Wait so long for what comes next, within what is left for the whole mail."""
         until = min(monotonic() + seconds, self._ends_at)
         # A clock that is set anew for each command costs more than the command.
-        if not 0 <= until - (patience.when() or 0.0) <= seconds / 100:
-            patience.reschedule(until)
+        if not 0 <= until - (self._patience.when() or 0.0) <= seconds / 100:
+            self._patience.reschedule(until)
 
     async def _refused(self, reply: SMTPResponse) -> Outcome:
         if reply.code < _LEAST_CODE:

@@ -1,5 +1,6 @@
 """Building editions: what is new for each subscriber, ranked and frozen, a shard at a time."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,6 +23,7 @@ from digest.editions.notes import notes_for
 from digest.editions.receipts import receipts_of
 from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.editions.shard import shard_of
+from digest.errors import DigestError
 from digest.languages import msgid
 from digest.ranking.types import Ranking, RunnerUp
 from digest.store import Sessions, insert
@@ -34,12 +36,15 @@ from digest.store.tables import (
     Subscriber,
 )
 
+log = logging.getLogger(__name__)
+
 # How far back a first edition looks.
 FIRST_WINDOW = timedelta(days=7)
 # A page may be committed by another process while an edition is built: look back a little further.
 OVERLAP = timedelta(minutes=10)
 # Subscribers whose editions are ranked together, and stored in one transaction.
 RANKED_AT_ONCE, STORED_AT_ONCE = 200, 50
+_A_DAY = timedelta(days=1)
 # What the frozen columns are made of.
 _EDITIONS, _ITEMS = EditionRow.__table__, EditionItemRow.__table__
 
@@ -105,16 +110,53 @@ def build_editions(
     report = BuildReport()
     for start in range(0, len(subscriber_ids), RANKED_AT_ONCE):
         shard = subscriber_ids[start : start + RANKED_AT_ONCE]
-        with sessions.reading() as session:
-            orders = _orders(session, shard, now)
-            made = list(zip(orders, _previews(session, orders, encoder, now=now), strict=True))
-            pages = _pages(session, orders, now)
-        report += BuildReport(skipped=len(shard) - len(orders))
-        for first in range(0, len(made), STORED_AT_ONCE):
-            with sessions() as session:
-                some = made[first : first + STORED_AT_ONCE]
-                report += _store(session, some, encoder, pages, now)
+        try:
+            report += _build_together(sessions, shard, encoder, now)
+        except DigestError:
+            raise
+        except Exception:
+            log.exception("editions could not be built together, and are one by one")
+            report += _build_one_by_one(sessions, shard, encoder, now)
     return report
+
+
+def _build_together(
+    sessions: Sessions, subscriber_ids: Sequence[int], encoder: str, now: datetime
+) -> BuildReport:
+    with sessions.reading() as session:
+        orders = _orders(session, subscriber_ids, now)
+        made = list(zip(orders, _previews(session, orders, encoder, now=now), strict=True))
+        pages = _pages(session, orders, now)
+    report = BuildReport(skipped=len(subscriber_ids) - len(orders))
+    for first in range(0, len(made), STORED_AT_ONCE):
+        with sessions() as session:
+            some = made[first : first + STORED_AT_ONCE]
+            report += _store(session, some, encoder, pages, now)
+    return report
+
+
+def _build_one_by_one(
+    sessions: Sessions, subscriber_ids: Sequence[int], encoder: str, now: datetime
+) -> BuildReport:
+    """Build what can be; who cannot be built for waits a day, and keeps nobody else from theirs.
+
+    Raises the fault where it is everybody's: then it is no subscriber's, but ours.
+    """
+    report, failed = BuildReport(), list[int]()
+    for id_ in subscriber_ids:
+        try:
+            report += _build_together(sessions, [id_], encoder, now)
+        except DigestError:
+            raise
+        except Exception as error:
+            if len(failed) + 1 == len(subscriber_ids):
+                raise
+            log.error("no edition can be built for subscriber %d", id_, exc_info=error)  # noqa: TRY400
+            failed.append(id_)
+    with sessions() as session:
+        theirs = update(Subscriber).where(Subscriber.id.in_(failed), Subscriber.state == "active")
+        session.execute(theirs.values(next_due_at=now + _A_DAY))
+    return report + BuildReport(skipped=len(failed))
 
 
 def preview(

@@ -1,6 +1,7 @@
 """`digest serve`: the web server and a clock that ticks, in one process."""
 
 import logging
+import os
 import signal
 import socket
 import threading
@@ -119,7 +120,8 @@ def _listening(web: WebSettings) -> socket.socket:
 def _stopped_by_signals(stopping: threading.Event, server: uvicorn.Server) -> Iterator[None]:
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stopping.is_set():
-            raise SystemExit(1)
+            # Threads would be waited for, and they wait for servers.
+            os._exit(1)
         stopping.set()
         server.should_exit = True
 

@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from multiprocessing import Event
+from signal import SIGINT, SIGKILL, SIGTERM, signal
 from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
+from billiard.process import active_children
 from celery import Celery, Task, signals
 from celery.worker.consumer import Consumer
 from kombu import Exchange, Queue
@@ -94,6 +96,8 @@ class CeleryEngine:
         if unknown := set(queues) - set(QUEUES):
             raise BadInput(f"queues: one of {', '.join(QUEUES)}, not {', '.join(sorted(unknown))}")
         _keep_the_dead(self._celery, self._prefix, self._url)
+        # What is set wrongly ends us here, and not a process whenever it is started.
+        open_app().sessions.engine.dispose()
         start_traces()
         stopping = Event()
         opened: list[App] = []
@@ -102,7 +106,6 @@ class CeleryEngine:
         def _begin(**_told: object) -> None:
             # Processes share the cores here: threads of each would only be in the way.
             threadpool_limits(1, user_api="blas")
-            opened.append(open_app())
 
         @signals.worker_process_shutdown.connect(weak=False)
         def _leave(**_told: object) -> None:
@@ -111,6 +114,8 @@ class CeleryEngine:
         @signals.worker_shutting_down.connect(weak=False)
         def _end(**_told: object) -> None:
             stopping.set()
+            for number in (SIGTERM, SIGINT):
+                signal(number, _end_at_once)
 
         @signals.setup_logging.connect(weak=False)
         def _leave_logging_alone(**_told: object) -> None:
@@ -121,6 +126,9 @@ class CeleryEngine:
             task: Task, kind: Kind, key: str, ids: list[int], name: str, owner: str
         ) -> None:
             job = Job(kind, key, tuple(ids), name)
+            # Only now: where the database is away, the next job looks for it again.
+            if not opened:
+                opened.append(open_app())
             with continued(vars(task.request)), around(job) if around else nullcontext():
                 run(opened[0], job, owner, clock, stop=stopping.is_set)
 
@@ -152,6 +160,13 @@ class CeleryEngine:
                 channel.queue_delete(f"{self._prefix}.{name}")
             for exchange in (self._prefix, f"{self._prefix}.{_DEAD}"):
                 channel.exchange_delete(exchange)
+
+
+def _end_at_once(*_told: object) -> None:
+    """A second signal: what processes are at is known from the database."""
+    for process in active_children():
+        os.kill(process.pid, SIGKILL)
+    os._exit(1)
 
 
 class _Consumer(Consumer):

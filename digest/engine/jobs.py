@@ -5,6 +5,7 @@ A lease keeps work from being done twice for nothing; that nothing is stored or 
 to at the rows, so a job may be repeated, at once or by two, whoever holds its lease.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.breaker import read_pause
@@ -30,6 +31,8 @@ from digest.subscribers import due_signups, is_sunset_due
 if TYPE_CHECKING:
     from digest.engine.app import App
 
+log = logging.getLogger(__name__)
+
 Kind = Literal[
     "ingest", "signup", "embed", "compose", "deliver", "summaries", "bounces", "housekeeping"
 ]
@@ -38,6 +41,9 @@ Kind = Literal[
 LEASE = timedelta(minutes=10)
 FIRST_RETRY = timedelta(minutes=5)
 LONGEST_RETRY = timedelta(hours=6)
+# Nobody ticks less often. After a longer break the clock may have jumped, and what it takes for old
+# is let be for so long.
+LONGEST_BREAK, DOUBT = timedelta(days=8), timedelta(days=1)
 # Rows that one job takes on, by ranges of their ids, so that a range has one key: subscribers to
 # compose for, texts to embed.
 SHARD, EMBED_AT_ONCE = 200, 512
@@ -63,6 +69,8 @@ class Job:
 _SUMMARIES = Job("summaries", "summaries")
 _BOUNCES = Job("bounces", "bounces")
 _HOUSEKEEPING = Job("housekeeping", "housekeeping")
+# A lease that nobody takes: it lasts until the last tick, or until the clock is believed again.
+_CLOCK = "clock"
 
 
 def due(
@@ -98,7 +106,7 @@ def _is_short(job: Job) -> bool:
 
 
 def _beside(session: Session, app: "App", now: datetime, held: Mapping[str, int]) -> Iterator[Job]:
-    for station in (_deliver, _bounces, _housekeeping):
+    for station in (_deliver, _bounces, *(() if _CLOCK in held else (_housekeeping,))):
         yield from (job for job in station(session, app, now) if job.key not in held)
 
 
@@ -109,9 +117,12 @@ def held_back(
 
     With `resting` also those of jobs that went well and are done again when their lease is over.
     """
-    query = select(Lease.key, Lease.until, Lease.failures).where(Lease.until > now)
+    # The run that is under way is counted with the lease, and may still end well.
+    failed = case(((Lease.owner != "") & (Lease.failures > 0), Lease.failures - 1),
+                  else_=Lease.failures)  # fmt: skip
+    query = select(Lease.key, Lease.until, failed).where(Lease.until > now)
     if not resting:
-        query = query.where((Lease.key != _BOUNCES.key) | (Lease.failures > 0))
+        query = query.where((Lease.owner != "") | (Lease.failures > 0))
     return [(key, until, failures) for key, until, failures in session.execute(query)]
 
 
@@ -132,19 +143,31 @@ def take(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bo
 
 
 def renew(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> bool:
-    """Begin a leased job: its time runs from now on. False where others have it by now."""
-    mine = update(Lease).where(Lease.key == job.key, Lease.owner == owner)
-    return session.scalar(mine.values(until=now + LEASE).returning(Lease.key)) is not None
+    """Begin a leased job: its time runs from now on. False where others have it by now.
+
+    It counts as failed until it has ended: one that takes its process along is put off as others.
+    """
+    mine = (Lease.key == job.key, Lease.owner == owner)
+    begun = {"until": now + LEASE, "failures": Lease.failures + 1}
+    failures = session.scalar(update(Lease).where(*mine).values(begun).returning(Lease.failures))
+    if failures is not None and (wait := _wait_after(failures)) > LEASE:
+        session.execute(update(Lease).where(*mine).values(until=now + wait))
+    return failures is not None
 
 
-def give_back(session: Session, job: Job, *, owner: str = OWNER, undone: bool = False) -> None:
+def give_back(
+    session: Session, job: Job, now: datetime, *, owner: str = OWNER, undone: bool = False
+) -> None:
     """End a lease after success, or of a job that was not begun (`undone`).
 
-    A mailbox that was read rests until its lease is over.
+    A mailbox that was read rests for as long as a lease lasts.
     """
+    mine = (Lease.key == job.key, Lease.owner == owner)
     if job == _BOUNCES and not undone:
-        return
-    session.execute(delete(Lease).where(Lease.key == job.key, Lease.owner == owner))
+        rest = {"owner": "", "until": now + LEASE, "failures": 0}
+        session.execute(update(Lease).where(*mine).values(rest))
+    else:
+        session.execute(delete(Lease).where(*mine))
 
 
 def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) -> datetime | None:
@@ -156,9 +179,40 @@ def hold_back(session: Session, job: Job, now: datetime, *, owner: str = OWNER) 
     failures = session.scalar(select(Lease.failures).where(*mine))
     if failures is None:
         return None
-    until = now + min(FIRST_RETRY * 2.0 ** min(failures, 16), LONGEST_RETRY)
-    session.execute(update(Lease).where(*mine).values(owner="", until=until, failures=failures + 1))
+    until = now + _wait_after(failures)
+    session.execute(update(Lease).where(*mine).values(owner="", until=until))
     return until
+
+
+def trim(session: Session, now: datetime) -> None:
+    """End leases that last longer than any: a clock that was far ahead has left them behind."""
+    session.execute(update(Lease).where(Lease.until > now + 2 * DOUBT).values(until=now))
+
+
+def trusts_clock(session: Session, now: datetime) -> bool:
+    """Whether so much time may have gone by as the clock says; of a jump it is not sure for a day.
+
+    Asked at every tick, before anything is deleted or mailed for having waited long enough.
+    """
+    last = session.scalar(select(Lease.until).where(Lease.key == _CLOCK).with_for_update())
+    if last is not None and last > now:
+        return False
+    jumped = last is not None and now - last > LONGEST_BREAK
+    if jumped:
+        log.warning("the last tick was at %s: for a day nothing is forgotten", last)
+    # A tick that finds nothing to do should write nothing.
+    if last is None or now - last > LEASE:
+        until = now + DOUBT if jumped else now
+        session.execute(
+            insert(session, Lease)
+            .values(key=_CLOCK, owner="", until=until, failures=0)
+            .on_conflict_do_update(index_elements=["key"], set_={"until": until})
+        )
+    return not jumped
+
+
+def _wait_after(failures: int) -> timedelta:
+    return min(FIRST_RETRY * 2.0 ** min(failures - 1, 16), LONGEST_RETRY)
 
 
 def _ingest(session: Session, app: "App", now: datetime, _held: Collection[str]) -> list[Job]:

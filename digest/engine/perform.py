@@ -7,10 +7,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from digest.delivery import breaker
 from digest.delivery.outbox import sweep
 from digest.delivery.sending import deliver
 from digest.editions import build_editions
-from digest.engine.jobs import Job
+from digest.engine.jobs import Job, trim, trusts_clock
 from digest.errors import Unknown
 from digest.papers.collect import collect
 from digest.papers.embedding import embed_pending
@@ -80,13 +81,16 @@ def perform(
 
 
 def housekeep(app: "App", now: datetime) -> None:
-    """Settle what time or a crash left behind; cheap, and done at the start of every tick."""
+    """Settle what time, a wrong clock or a crash left behind; cheap, done as every tick begins."""
     with app.sessions() as session:
-        wake(session, now)
+        trim(session, now)
+        breaker.trim(session, now)
         replan(session, now)
-        expire_pending(session, now)
-        expire_changes(session, now)
-        expire_signups(session, now)
+        if trusts_clock(session, now):
+            wake(session, now)
+            expire_pending(session, now)
+            expire_changes(session, now)
+            expire_signups(session, now)
         forget_whole(session, now)
         sweep(session, now)
 

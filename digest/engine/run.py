@@ -42,7 +42,7 @@ def run(
     began = clock()
     with app.sessions() as session:
         if stop():
-            give_back(session, job, owner=owner, undone=True)
+            give_back(session, job, began, owner=owner, undone=True)
             return None
         if not renew(session, job, began, owner=owner):
             return None
@@ -58,7 +58,7 @@ def run(
         log.exception("job %s failed", job.key)
         return _failed(app, job, owner, f"{type(error).__name__}: {error}", clock())
     with app.sessions() as session:
-        give_back(session, job, owner=owner)
+        give_back(session, job, clock(), owner=owner)
     log.info("%s: %s", job.key, result)
     return JobReport(job, result)
 

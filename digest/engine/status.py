@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from digest.delivery.breaker import read_pause
 from digest.delivery.guard import Rates, read_rates
+from digest.engine.jobs import held_back
 from digest.papers.collect import SourceView, list_sources
 from digest.settings import Settings
 from digest.store.tables import (
     Delivery,
     EditionRow,
-    Lease,
     Paper,
     Subscriber,
     Suppression,
@@ -72,11 +72,6 @@ def read_status(session: Session, settings: Settings, now: datetime) -> Status:
         select(func.count(), func.min(Delivery.due_at)).where(Delivery.state.in_(_WAITING))
     ).one()
     pause, rates = read_pause(session), read_rates(session, now)
-    failed = session.execute(
-        select(Lease.key, Lease.failures, Lease.until)
-        .where(Lease.failures > 0, Lease.until > now)
-        .order_by(Lease.key)
-    )
     return Status(
         at=now,
         subscribers=_by(session, Subscriber.state),
@@ -95,7 +90,11 @@ def read_status(session: Session, settings: Settings, now: datetime) -> Status:
         alarm=rates.alarm,
         pause=pause.reason if pause else "",
         sources=tuple(list_sources(session, settings.sources)),
-        failed_jobs=tuple(FailedJob(*row) for row in failed),
+        failed_jobs=tuple(
+            FailedJob(key, failures, until)
+            for key, until, failures in sorted(held_back(session, now))
+            if failures
+        ),
     )
 
 

@@ -62,7 +62,7 @@ def tick(
         try:
             reports = app.engine.submit(app, taken, owner, clock, stop=stop)
         except ServiceUnreachable:
-            _undo(app, taken, owner)
+            _undo(app, taken, owner, clock())
             raise
         submitted += len(taken) - len(reports)
         for report in reports:
@@ -96,8 +96,8 @@ def _leased(app: App, jobs: list[Job], owner: str, now: datetime) -> list[Job]:
     return [job for job in jobs if job.key in won]
 
 
-def _undo(app: App, jobs: list[Job], owner: str) -> None:
+def _undo(app: App, jobs: list[Job], owner: str, now: datetime) -> None:
     """Give the leases back: a job that was handed on nevertheless finds that it is nobody's."""
     with app.sessions() as session:
         for job in jobs:
-            give_back(session, job, owner=owner, undone=True)
+            give_back(session, job, now, owner=owner, undone=True)

@@ -169,21 +169,28 @@ def wipe(sessions: Sessions, names: Collection[str]) -> bool:
     Deleted rows are overwritten, and their traces are in the write-ahead log until it is emptied. A
     page that was rearranged may hold a copy, so the file is looked through (any case), and made
     anew where a name is found. One that is stored elsewhere stays. PostgreSQL overwrites what is
-    deleted by its own VACUUM, and True is said without a look.
+    deleted by its own VACUUM, and True is said without a look. Raises ServiceUnreachable where
+    others keep the file busy.
     """
     engine = sessions.engine
     if engine.dialect.name != "sqlite" or engine.url.database in (None, "", ":memory:"):
         return True
     files = [Path(f"{engine.url.database}{ending}") for ending in ("", "-wal")]
     wanted = [name.lower().encode() for name in names]
-    with _answered(), engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        driver.execute("PRAGMA query_only=OFF")
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        if not any(_holds(file, wanted) for file in files):
-            return True
-        driver.execute("VACUUM")
-        driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    try:
+        with engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            driver.execute("PRAGMA query_only=OFF")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if not any(_holds(file, wanted) for file in files):
+                return True
+            driver.execute("VACUUM")
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.OperationalError as error:
+        raise ServiceUnreachable(
+            "the rows are deleted; that the file is cleared of their traces, others prevent: "
+            f"{error}; try sqlite3 {engine.url.database} VACUUM"
+        ) from None
     return not any(_holds(file, wanted) for file in files)
 
 

@@ -668,7 +668,11 @@ class Suppression(Base):
 
 
 class Lease(Base):
-    """The right to do one job until an instant; a failed job's lease is its back-off."""
+    """The right to do one job until an instant; a failed job's lease is its back-off.
+
+    `failures` counts the times in a row that it was begun and did not end well, so far. Nobody's
+    (`owner` is empty) is that of a job that failed, or that rests.
+    """
 
     __tablename__ = "leases"
 

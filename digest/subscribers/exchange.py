@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, select
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from digest.errors import BadInput
 from digest.settings import SubscriberDefaults
+from digest.store import Sessions
 from digest.store.tables import Base, Paper
 from digest.subscribers.life import add, find, read_subscriber
 from digest.subscribers.subscription import FIELDS
@@ -24,6 +26,8 @@ EXPORTED = (
     *("editions", "edition_items", "deliveries", "attempts", "bounces", "signups"),
 )
 NOT_EXPORTED: Mapping[str, str] = {}
+# Lines of a list that one transaction takes on: SQLite has one writer, and others wait for it.
+LINES_AT_ONCE = 200
 # What repeats another column in a form of ours, or names a process of ours.
 _OF_OURS = {
     *("subscriber_id", "address_key", "text_hash", "sha256", "claimed_by", "claimed_until"),
@@ -100,7 +104,7 @@ def _theirs(table: Table, subscriber_id: int) -> ColumnElement[bool]:
 
 
 def import_subscribers(
-    session: Session,
+    sessions: Sessions,
     text: str,
     *,
     defaults: SubscriberDefaults,
@@ -108,7 +112,7 @@ def import_subscribers(
     now: datetime,
     confirmed: bool = True,
 ) -> ImportReport:
-    """`add` every line of `text`, and tell of those that cannot be.
+    """`add` every line of `text`, a few in a transaction, and tell of those that cannot be.
 
     `text` is CSV with a heading (`address,timezone,...`) and commas, semicolons or tabs, addresses
     alone, or JSON objects, one a line. A field left out or empty is the default, or stays as it is
@@ -118,17 +122,24 @@ def import_subscribers(
     outcomes: Counter[str] = Counter()
     problems = []
     passed_over: set[str] = set()
-    for line, values in _rows(text.removeprefix("\ufeff")):
-        try:
-            if isinstance(values, BadInput):
-                raise values
-            given = {name: value for name, value in values.items() if value not in ("", None)}
-            passed_over |= given.keys() - {*FIELDS, ""}
-            added = add(session, given, defaults, secret=secret, now=now, confirmed=confirmed)
-        except BadInput as error:
-            problems.append(f"line {line}: {error}")
-        else:
-            outcomes[added.outcome] += 1
+    rows = _rows(text.removeprefix("\ufeff"))
+    while some := [*islice(rows, LINES_AT_ONCE)]:
+        with sessions() as session:
+            for line, values in some:
+                try:
+                    if isinstance(values, BadInput):
+                        raise values
+                    given = {
+                        name: found for name, found in values.items() if found not in ("", None)
+                    }
+                    passed_over |= given.keys() - {*FIELDS, ""}
+                    added = add(
+                        session, given, defaults, secret=secret, now=now, confirmed=confirmed
+                    )
+                except BadInput as error:
+                    problems.append(f"line {line}: {error}")
+                else:
+                    outcomes[added.outcome] += 1
     return ImportReport(dict(outcomes), tuple(problems), tuple(sorted(passed_over)))
 
 

@@ -15,9 +15,11 @@ from digest.delivery.policy import Outcome, State
 from digest.delivery.sending import CLAIM, DeliveryReport, Pace, deliver
 from digest.delivery.standing import QUIET
 from digest.delivery.suppression import is_suppressed
+from digest.delivery.transport import Smtp
 from digest.mail.message import WireMessage
 from digest.store import Sessions
 from digest.store.tables import Delivery, EditionItemRow, Subscriber
+from tests.delivery.servers import HOST, beside, scripted
 from tests.delivery.world import (
     NOON,
     POSTAGE,
@@ -122,6 +124,22 @@ def test_stop_is_asked_before_each_mail(sessions: Sessions) -> None:
     report = send(sessions, post, stop=lambda: len(post.sent) == 2)
     assert (report.due, report.states, report.released) == (3, {"sent": 2}, 1)
     assert states(sessions) == ["sent", "sent", "queued"]
+
+
+def test_when_a_run_has_to_stop_a_server_that_is_silent_is_soon_given_up(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digest.delivery.sending.FAREWELL", 0.0)
+    add_mails(sessions, 3)
+    with beside(scripted({"MAIL": ""})) as server:
+        outlet = Smtp(HOST, server.port, security="none", connections=2)
+
+        def both_wait() -> bool:
+            return sum(line.startswith(b"MAIL") for line in server.lines) == 2
+
+        report = send(sessions, outlet, stop=both_wait)
+    assert (report.states, report.released, report.pause) == ({"deferred": 2}, 1, None)
+    assert states(sessions) == ["deferred", "deferred", "queued"]
 
 
 def test_a_limit_is_kept(sessions: Sessions) -> None:

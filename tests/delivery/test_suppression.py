@@ -5,9 +5,10 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from digest.delivery.suppression import (
+    LINES_AT_ONCE,
     add_suppression,
     address_hash,
     address_key,
@@ -138,11 +139,19 @@ def test_an_entry_tells_reason_and_time_to_who_has_the_address(sessions: Session
 def test_files_are_imported_and_lines_at_fault_told(
     sessions: Sessions, text: str, added: int, problems: list[str]
 ) -> None:
-    with sessions() as session:
-        report = import_suppressions(session, text, SECRET, reason="imported", now=NOON)
+    report = import_suppressions(sessions, text, SECRET, reason="imported", now=NOON)
+    with sessions.reading() as session:
         assert len(list_suppressions(session)) == added == report.added
     assert len(report.problems) == len(problems)
     assert all(told.startswith(said) for told, said in zip(report.problems, problems, strict=True))
+
+
+def test_others_may_write_while_a_long_list_is_imported(sessions: Sessions) -> None:
+    text = "".join(f"r{n}@example.org\n" for n in range(2 * LINES_AT_ONCE + 1))
+    commits: list[object] = []
+    event.listen(sessions.engine, "commit", commits.append)
+    report = import_suppressions(sessions, text, SECRET, reason="imported", now=NOON)
+    assert (report.added, len(commits)) == (2 * LINES_AT_ONCE + 1, 3)
 
 
 @pytest.fixture(scope="module")
@@ -155,5 +164,4 @@ def in_memory() -> Iterator[Sessions]:
 
 @given(text=st.text(max_size=80))
 def test_any_text_is_imported_or_told_of(in_memory: Sessions, text: str) -> None:
-    with in_memory() as session:
-        import_suppressions(session, text, SECRET, reason="imported", now=NOON)
+    import_suppressions(in_memory, text, SECRET, reason="imported", now=NOON)

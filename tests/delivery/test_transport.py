@@ -281,6 +281,35 @@ class TestSmtp:
             assert (await transport.send(letter(2))).state == "sent"
             assert server.n_connections == 2
 
+    @pytest.mark.parametrize(
+        ("silent", "stage"), [("EHLO", "connect"), ("RCPT", "recipient"), ("DATA", "data")]
+    )
+    async def test_a_mail_is_given_up_before_the_server_has_it(
+        self, silent: str, stage: str
+    ) -> None:
+        answers: dict[str, str | None] = {silent: ""}
+        async with scripted(answers) as server, smtp(server.port) as transport:
+            sending = asyncio.create_task(transport.send(letter(1)))
+            while silent.encode() not in {line[:4].strip() for line in server.lines}:
+                assert not sending.done()
+                await asyncio.sleep(0)
+            transport.give_up()
+            transport.give_up()
+            outcome = await sending
+            del answers[silent]
+            assert (await transport.send(letter(2))).state == "sent"
+        assert (outcome.state, outcome.stage) == ("deferred", stage)
+        assert b"Message-ID: <1@example.org>\r\n" not in server.lines
+
+    async def test_the_answer_to_a_mail_that_the_server_has_is_waited_for(self) -> None:
+        async with scripted({}) as server, smtp(server.port) as transport:
+            server.held = asyncio.Event()
+            sending = asyncio.create_task(transport.send(letter()))
+            await server.mail_came.wait()
+            transport.give_up()
+            server.held.set()
+            assert (await sending).state == "sent"
+
     async def test_a_connection_that_the_server_closed_is_opened_anew(self) -> None:
         async with smtp_server() as inbox, smtp(inbox.port) as transport:
             await transport.send(letter(1))

@@ -12,6 +12,7 @@ from digest.delivery.letters import Postage
 from digest.delivery.outbox import sweep
 from digest.delivery.policy import Blame, Outcome, State
 from digest.delivery.sending import DeliveryReport, deliver
+from digest.delivery.transport import Transport
 from digest.links import Links
 from digest.mail.message import WireMessage
 from digest.settings import MailSettings
@@ -50,6 +51,9 @@ class Post:
         self.sent.append(message)
         return self.answers.pop(0) if self.answers else answer()
 
+    def give_up(self) -> None:
+        pass
+
     async def check(self, envelope_sender: str) -> str:  # noqa: ARG002 - takes all
         return ""
 
@@ -73,7 +77,7 @@ def add_mails(sessions: Sessions, n: int = 1) -> list[int]:
         return list(session.scalars(select(Delivery.id).order_by(Delivery.id)))
 
 
-def send(sessions: Sessions, post: Post, now: datetime = NOON, **more: Any) -> DeliveryReport:
+def send(sessions: Sessions, post: Transport, now: datetime = NOON, **more: Any) -> DeliveryReport:
     """One run at `now`; whatever it does, every mail must be accounted for."""
     report = asyncio.run(deliver(sessions, post, POSTAGE, clock=lambda: now, **more))
     assert report.due == report.states.total() + report.released

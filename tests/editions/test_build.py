@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from digest import subscribers, votes
 from digest.delivery.outbox import sweep
-from digest.editions import BuildReport, due_subscribers, preview
+from digest.editions import BuildReport, build_editions, due_subscribers, preview
 from digest.editions.build import FIRST_WINDOW, STORED_AT_ONCE
 from digest.editions.shard import LONGEST_WINDOW
 from digest.profiles.interests import set_interest
@@ -52,6 +52,29 @@ def test_the_nearest_to_the_interest_comes_first_and_says_so(sessions: Sessions)
     assert [reason.kind for reason in made.items[0].reasons] == ["interest"]
     assert made.items[0].reasons[0].name == "protein folding"
     assert (made.local_date, made.n_candidates, made.note) == (MONDAY.date(), 4, "")
+
+
+def test_one_who_cannot_be_built_for_keeps_nobody_else_from_theirs(sessions: Sessions) -> None:
+    readers = [add_reader(sessions, f"r{n}@example.org") for n in range(3)]
+    add_papers(sessions, TOPICS, MONDAY)
+    with sessions() as session:
+        # What only a fault of ours, or a hand in the database, brings about.
+        session.execute(update(Subscriber).where(Subscriber.id == readers[1]).values(hour=99))
+    report = build_editions(sessions, readers, ENCODER.identity, now=MONDAY)
+    assert report == BuildReport(built=2, skipped=1)
+    assert next_due_at(sessions, readers[1]) == MONDAY + DAY
+    with sessions.reading() as session:
+        assert due_subscribers(session, MONDAY) == []
+
+
+def test_a_fault_that_is_everybodys_moves_nobody_on(sessions: Sessions) -> None:
+    readers = [add_reader(sessions, f"r{n}@example.org") for n in range(2)]
+    with sessions() as session:
+        session.execute(update(Subscriber).values(hour=99))
+    with pytest.raises(ValueError, match="hour must be in"):
+        build_editions(sessions, readers, ENCODER.identity, now=MONDAY)
+    with sessions.reading() as session:
+        assert due_subscribers(session, MONDAY) == readers
 
 
 def test_who_told_us_nothing_gets_the_trending_papers_and_is_told(sessions: Sessions) -> None:

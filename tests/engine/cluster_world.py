@@ -111,7 +111,8 @@ def n_editions(app: App) -> int:
 def leases(app: App, kind: str = "") -> list[str]:
     """The keys that are leased, of one kind of job if it is told."""
     with app.sessions.reading() as session:
-        keys = select(Lease.key).where(Lease.key.startswith(kind)).order_by(Lease.key)
+        held = (Lease.owner != "") | (Lease.failures > 0)
+        keys = select(Lease.key).where(held, Lease.key.startswith(kind)).order_by(Lease.key)
         return list(session.scalars(keys))
 
 

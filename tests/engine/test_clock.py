@@ -2,9 +2,11 @@ import logging
 import os
 import signal
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Thread
 from urllib.request import Request, urlopen
@@ -13,9 +15,11 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from digest.delivery.sending import FAREWELL
 from digest.engine.clock import config_of, serve
 from digest.errors import BadSettings, ServiceUnreachable
 from digest.settings import WebSettings
+from digest.store.deliveries import queue
 from digest.web import create_web
 from tests.engine.world import SEVEN, Installation, installed
 
@@ -84,6 +88,36 @@ def test_it_answers_and_ticks_and_stops_in_order_at_a_signal(
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         free.bind((HOST, port))
+
+
+def test_a_second_signal_ends_it_at_once(
+    served: Installation, sqlite_url: str, tmp_path: Path
+) -> None:
+    with served.app.sessions() as session:
+        queue(session, kind="fresh_link", subscriber_id=served.subscribe(), now=datetime.now(UTC))
+    with socket.create_server((HOST, 0)) as silent:
+        silent.settimeout(60)
+        given = {
+            "DIGEST_DATABASE": sqlite_url,
+            "DIGEST_SECRET_KEY": served.app.secret.decode(),
+            "DIGEST_WEB_PORT": str(served.app.settings.web.port),
+            "DIGEST_SMTP_HOST": HOST,
+            "DIGEST_SMTP_PORT": str(silent.getsockname()[1]),
+            "DIGEST_SMTP_SECURITY": "none",
+        }
+        command = [sys.executable, "-m", "digest.cli", "serve"]
+        with subprocess.Popen(
+            command, cwd=tmp_path, env=os.environ | given, stderr=subprocess.PIPE
+        ) as process:
+            try:
+                connection, _ = silent.accept()
+                # One of each, for two of a kind may come as one.
+                process.send_signal(signal.SIGINT)
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(FAREWELL / 2) == 1
+            finally:
+                process.kill()
+            connection.close()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ How long it takes until the work is done again is printed and held against what 
 
 # ruff: noqa: T201 - how long it took is told
 
+import os
+import signal
 import socket
 import threading
 from collections import Counter
@@ -17,16 +19,17 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select, update
 
 from digest.delivery.outbox import LEASE as MAIL_LEASE
+from digest.delivery.sending import FAREWELL
 from digest.engine import tick
 from digest.engine.jobs import FIRST_RETRY, LEASE
 from digest.evaluation.cluster import OneCluster, cluster
 from digest.evaluation.outbox_of import fill_outbox
 from digest.evaluation.sink import recorded
 from digest.papers.collect import ingest_bytes
-from digest.store.tables import Paper, VectorRow
+from digest.store.tables import EditionRow, Paper, Subscriber, VectorRow
 from tests.engine.cluster_world import (
     changes_are_told,
     kill,
@@ -133,6 +136,10 @@ def workers(one: OneCluster) -> Iterator[list]:
     for worker in started:
         with suppress(ProcessLookupError):
             kill(worker)
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def go_on(one: OneCluster) -> None:
@@ -273,6 +280,53 @@ def test_a_database_whose_connections_are_cut(
     print(f"what a cut database interrupted is done again within {max(FIRST_RETRY, LEASE)}")
     assert n_editions(one.app) == n
     nothing_twice(one)
+
+
+def test_a_worker_whose_database_is_away_when_its_processes_are_born(
+    one: OneCluster, workers: list, proxies: dict[str, Proxy]
+) -> None:
+    sign_up(one.app, 1)
+    read_papers(one.app, "graph networks")
+    workers.append(one.worker("--queues", "compose", "--processes", "1"))
+    go_on(one)
+    wait_for(one.app, lambda: n_editions(one.app) == 1, what=one.log())
+    proxies["database"].cut()
+    # The one that is killed is replaced while there is no database.
+    (child,) = children_of(workers[0].pid)
+    os.kill(child, signal.SIGKILL)
+    wait_for(one.app, lambda: children_of(workers[0].pid) not in ([], [child]))
+    proxies["database"].mend()
+    time_goes_by(one.app, LEASE)
+    with one.app.sessions() as session:
+        session.execute(delete(EditionRow))
+        session.execute(update(Subscriber).values(next_due_at=right_now()))
+    go_on(one)
+    wait_for(one.app, lambda: n_editions(one.app) == 1, SOON, what=one.log())
+
+
+def test_a_worker_does_not_start_without_its_database(
+    one: OneCluster, workers: list, proxies: dict[str, Proxy]
+) -> None:
+    proxies["database"].cut()
+    workers.append(one.worker())
+    assert workers[0].wait(SOON) != 0
+    assert "cannot open the database" in one.log()
+
+
+def test_a_second_signal_ends_a_worker_at_once(
+    postgres_url: str, rabbitmq_url: str, tmp_path: Path, workers: list
+) -> None:
+    changes_are_told(postgres_url)
+    with cluster(postgres_url, rabbitmq_url, tmp_path, reply_ms=60_000) as one:
+        fill_outbox(one.app.sessions, 1, now=right_now())
+        workers.append(one.worker("--queues", "deliver"))
+        go_on(one)
+        wait_for(one.app, lambda: states(one.app) == {"in_flight": 1}, what=one.log())
+        # One of each, for two of a kind may come as one.
+        workers[0].send_signal(signal.SIGINT)
+        workers[0].send_signal(signal.SIGTERM)
+        assert workers[0].wait(FAREWELL / 2) == 1
+        assert states(one.app) == {"in_flight": 1}
 
 
 def test_two_schedulers_at_once(one: OneCluster, workers: list) -> None:

@@ -83,6 +83,7 @@ def test_a_job_that_is_held_back_keeps_nobody_waiting(world: Installation) -> No
     all_stations(world)
     assert taken(world, SOURCE, owner="me")
     with world.app.sessions() as session:
+        assert renew(session, SOURCE, SEVEN, owner="me")
         assert hold_back(session, SOURCE, SEVEN, owner="me") == SEVEN + FIRST_RETRY
     assert due_at(world, done=set())[0] == JOB
     assert due_at(world, later=FIRST_RETRY, done=set()) == [SOURCE, DELIVER]
@@ -110,7 +111,7 @@ def test_a_range_that_others_are_at_is_not_asked_for_again(
     assert taken(world, second, owner="other")
     assert due_at(world, done={SOURCE}) == []
     with world.app.sessions() as session:
-        give_back(session, first, owner="other")
+        give_back(session, first, SEVEN, owner="other")
         session.execute(
             update(Subscriber).values(next_due_at=SEVEN + DAY).where(Subscriber.id == 1)
         )
@@ -197,20 +198,21 @@ def test_a_lease_of_a_dead_process_ends(world: Installation) -> None:
 def test_only_its_owner_gives_a_lease_back(world: Installation) -> None:
     taken(world, JOB, owner="me")
     with world.app.sessions() as session:
-        give_back(session, JOB, owner="other")
+        give_back(session, JOB, SEVEN, owner="other")
         assert hold_back(session, JOB, SEVEN, owner="other") is None
     assert not taken(world, JOB, owner="other")
     with world.app.sessions() as session:
-        give_back(session, JOB, owner="me")
+        give_back(session, JOB, SEVEN, owner="me")
     assert taken(world, JOB, owner="other")
 
 
 def test_a_failed_job_is_nobodys_so_no_second_message_does_it_early(world: Installation) -> None:
     taken(world, JOB, owner="me")
     with world.app.sessions() as session:
+        assert renew(session, JOB, SEVEN, owner="me")
         until = hold_back(session, JOB, SEVEN, owner="me")
         assert not renew(session, JOB, SEVEN, owner="me")
-        give_back(session, JOB, owner="me", undone=True)
+        give_back(session, JOB, SEVEN, owner="me", undone=True)
         assert held_back(session, SEVEN) == [(JOB.key, until, 1)]
 
 
@@ -219,6 +221,7 @@ def test_back_off_doubles_up_to_a_limit_and_success_forgets_it(world: Installati
     for n in range(20):
         with world.app.sessions() as session:
             assert take(session, JOB, now)
+            assert renew(session, JOB, now)
             until = hold_back(session, JOB, now)
             assert until is not None
             assert held_back(session, now) == [(JOB.key, until, n + 1)]
@@ -227,9 +230,49 @@ def test_back_off_doubles_up_to_a_limit_and_success_forgets_it(world: Installati
     assert waits == [min(FIRST_RETRY * 2**n, LONGEST_RETRY) for n in range(20)]
     with world.app.sessions() as session:
         assert take(session, JOB, now)
-        give_back(session, JOB)
+        give_back(session, JOB, now)
         assert take(session, JOB, now)
+        assert renew(session, JOB, now)
         assert hold_back(session, JOB, now) == now + FIRST_RETRY
+
+
+def test_a_job_that_takes_its_process_along_is_put_off_as_one_that_fails(
+    world: Installation,
+) -> None:
+    waits, now = [], SEVEN
+    for n in range(9):
+        with world.app.sessions() as session:
+            assert take(session, JOB, now)
+            assert renew(session, JOB, now)
+            ((key, until, failures),) = held_back(session, now)
+        assert (key, failures) == (JOB.key, n), "the one that is under way may end well"
+        waits.append(until - now)
+        now = until
+    assert waits == [max(LEASE, min(FIRST_RETRY * 2**n, LONGEST_RETRY)) for n in range(9)]
+
+
+def test_a_job_that_waits_in_the_broker_and_is_never_begun_has_not_failed(
+    world: Installation,
+) -> None:
+    for n in range(9):
+        assert taken(world, JOB, owner="dead", later=n * LEASE)
+        with world.app.sessions.reading() as session:
+            now = SEVEN + n * LEASE
+            assert held_back(session, now) == [(JOB.key, now + LEASE, 0)]
+
+
+def test_what_goes_well_and_rests_forgets_its_failures(world: Installation) -> None:
+    mailbox, now = Job("bounces", "bounces"), SEVEN
+    with world.app.sessions() as session:
+        for _ in range(3):
+            assert take(session, mailbox, now)
+            assert renew(session, mailbox, now)
+            now = hold_back(session, mailbox, now) or now
+        assert take(session, mailbox, now)
+        assert renew(session, mailbox, now)
+        give_back(session, mailbox, now)
+        assert held_back(session, now) == []
+        assert held_back(session, now, resting=True) == [("bounces", now + LEASE, 0)]
 
 
 def test_leases_of_different_jobs_do_not_meet(world: Installation) -> None:

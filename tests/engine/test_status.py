@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from digest.delivery.breaker import pause
-from digest.engine.jobs import Job, hold_back, take
+from digest.engine.jobs import Job, hold_back, renew, take
 from digest.engine.status import Status, read_status
 from digest.store.deliveries import queue
 from digest.store.tables import Subscriber, Suppression
@@ -43,6 +43,7 @@ def test_what_waits_failed_or_stands_still_is_told(one_world: Installation) -> N
         pause(session, "535 wrong password", SEVEN)
         job = Job("embed", "embed")
         take(session, job, SEVEN)
+        renew(session, job, SEVEN)
         hold_back(session, job, SEVEN)
         session.add(Suppression(address_hash="x", reason="complaint", at=SEVEN))
     status = look(world)

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from sqlalchemy import update
 
 from digest import subscribers
+from digest.delivery.breaker import pause
+from digest.delivery.outbox import claim
 from digest.delivery.returns import return_path
 from digest.editions import edition_of
 from digest.engine import Job, JobReport, perform, tick
 from digest.engine.jobs import FIRST_RETRY, LEASE, take
 from digest.errors import Unknown
-from digest.settings import BounceSettings, SummarySettings
+from digest.settings import BounceSettings, SubscriberDefaults, SummarySettings
+from digest.store.deliveries import queue
 from digest.store.tables import Delivery
 from tests.delivery.returned import dsn
 from tests.engine.world import DAY, SEVEN, Installation, installed, results
@@ -30,6 +33,19 @@ class Choking(WordEncoder):
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         if any("bones" in text for text in texts):
             raise RuntimeError("fish bones")
+        return super().encode(texts)
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+class Deadly(WordEncoder):
+    """An encoder that takes the process along at one word."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        if any("bones" in text for text in texts):
+            raise Killed
         return super().encode(texts)
 
 
@@ -55,11 +71,13 @@ def test_twice_the_same_tick_makes_nothing_twice(world: Installation) -> None:
     world.subscribe(interest="graph networks")
     world.publish("graph networks", "protein folding")
     world.tick()
-    before = world.rows()
+    before = world.rows() | {"leases": []}
     for later in (timedelta(0), timedelta(seconds=20), timedelta(hours=23)):
         world.clock.now = SEVEN + later
         assert world.tick().done == ()
-        assert world.rows() == before
+        # But for the one that tells when the last tick was.
+        assert len(world.rows()["leases"]) == 1
+        assert world.rows() | {"leases": []} == before
 
 
 def test_ticks_at_once_do_each_thing_once(world: Installation) -> None:
@@ -120,6 +138,29 @@ def test_an_unexpected_error_is_told_and_held_back_and_stops_nobody(
         assert report.held == (("embed:papers:0", world.clock.now + FIRST_RETRY, 1),)
         world.clock.now += FIRST_RETRY
         assert results(world.tick()) == {"embed:papers:0": "RuntimeError: fish bones"}
+
+
+def test_a_job_that_kills_its_process_is_tried_ever_less_and_soon_keeps_nobody_waiting(
+    tmp_path: Path, database_url: str
+) -> None:
+    with installed(tmp_path, database_url, Deadly()) as world:
+        world.subscribe()
+        world.publish("graph networks")
+        world.tick()
+        world.clock.now = SEVEN + DAY
+        world.publish("fish bones", "robots")
+        deaths: list[datetime] = []
+        mailed: list[datetime] = []
+        while world.clock.now < SEVEN + 2 * DAY - LEASE:
+            try:
+                built = "compose:0" in results(world.tick())
+            except Killed:
+                deaths.append(world.clock.now)
+            else:
+                mailed += [world.clock.now] if built else []
+            world.clock.now += LEASE
+        assert mailed == [SEVEN + DAY + 3 * LEASE], "half an hour late, and not never"
+        assert len(deaths) < 12
 
 
 def test_a_bad_page_is_told_of_and_the_others_are_taken(world: Installation) -> None:
@@ -208,6 +249,19 @@ def test_mail_that_came_back_is_read_every_few_minutes(one_world: Installation) 
         assert subscribers.read_subscriber(session, reader).state == "suspended"
 
 
+def test_a_mailbox_that_is_full_does_not_hold_up_the_end(one_world: Installation) -> None:
+    folder = one_world.pages.parent / "bounces"
+    box = mailbox.Maildir(folder)
+    for n in range(3):
+        box.add(dsn(to=f"somebody+{n}@example.org"))
+    bounces = BounceSettings(maildir=folder)
+    settings = one_world.app.settings.model_copy(update={"bounces": bounces})
+    app = replace(one_world.app, settings=settings)
+    job = Job("bounces", "bounces")
+    assert perform(app, job, one_world.clock, stop=lambda: True) == "1 recorded"
+    assert perform(app, job, one_world.clock) == "2 recorded"
+
+
 def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation) -> None:
     one_world.subscribe()
     one_world.publish("graph networks")
@@ -221,6 +275,62 @@ def test_a_tick_with_the_clock_far_ahead_silences_nobody(one_world: Installation
     one_world.publish("robot grasping")
     one_world.tick()
     assert one_world.mails() == [("edition", "sent")] * 3
+
+
+def test_a_clock_that_is_a_year_ahead_for_a_while_takes_nothing_for_old(
+    world: Installation,
+) -> None:
+    paused, waiting = world.subscribe("eve@example.org"), "new@example.org"
+    world.subscribe()
+    world.publish("graph networks")
+    world.tick()
+    with world.app.sessions() as session:
+        subscribers.pause(session, paused, SEVEN.date() + 30 * DAY, now=SEVEN)
+        asked = {"address": waiting}
+        subscribers.add(session, asked, SubscriberDefaults(), now=SEVEN, confirmed=False)
+    kept = ("editions", "edition_items", "pages", "listings", "consents")
+    before = {table: world.rows()[table] for table in kept}
+    world.clock.now += 366 * DAY
+    for _ in range(3):
+        world.tick()
+        world.clock.now += timedelta(minutes=20)
+    assert {table: world.rows()[table][: len(before[table])] for table in kept} == before
+    world.clock.now = SEVEN + timedelta(hours=2)
+    world.tick()
+    with world.app.sessions.reading() as session:
+        assert subscribers.read_subscriber(session, paused).state == "paused"
+        assert subscribers.find(session, waiting).state == "pending"
+
+
+def test_what_a_clock_far_ahead_has_held_is_free_again(world: Installation) -> None:
+    reader = world.subscribe("ada@example.net")
+    world.tick()
+    world.clock.now += 1000 * DAY
+    world.tick()
+    with world.app.sessions() as session:
+        job = Job("ingest", "ingest:daily", name="daily")
+        take(session, job, world.clock.now)
+        queue(session, kind="fresh_link", subscriber_id=reader, now=world.clock.now)
+        queue(session, kind="fresh_link", subscriber_id=reader, now=SEVEN)
+        claim(session, "dead", 1, world.app.secret, SEVEN)
+        late = {"claimed_until": world.clock.now + LEASE}
+        session.execute(update(Delivery).where(Delivery.state == "claimed").values(late))
+        pause(session, "wrong password", world.clock.now)
+    world.clock.now = SEVEN + timedelta(minutes=1)
+    world.publish("graph networks")
+    report = world.tick()
+    assert results(report)["ingest:daily"] == "fresh: 1 listings, 1 new papers"
+    assert world.mails() == [("fresh_link", "sent")] * 2
+    assert report.held == ()
+
+
+def test_after_a_long_break_the_clock_is_believed_a_day_later(one_world: Installation) -> None:
+    one_world.publish("graph networks")
+    one_world.tick()
+    one_world.clock.now += 400 * DAY
+    assert "housekeeping" not in results(one_world.tick())
+    one_world.clock.now += DAY
+    assert results(one_world.tick())["housekeeping"] == "1 pages forgotten"
 
 
 def test_summaries_are_written_behind_the_mails_and_a_model_that_fails_keeps_none_back(

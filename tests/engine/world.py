@@ -82,7 +82,8 @@ class Installation:
 
     def leases(self) -> list[str]:
         with self.app.sessions.reading() as session:
-            return list(session.scalars(select(Lease.key).order_by(Lease.key)))
+            held = (Lease.owner != "") | (Lease.failures > 0)
+            return list(session.scalars(select(Lease.key).where(held).order_by(Lease.key)))
 
 
 def settings_of(folder: Path, database: str) -> Settings:

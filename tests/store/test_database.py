@@ -1,3 +1,4 @@
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -9,7 +10,15 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, StatementError
 
 from digest.errors import BadSettings, ServiceUnreachable, WrongDatabase
-from digest.store import Sessions, insert, migrate, newest_revision, open_database, revision_of
+from digest.store import (
+    Sessions,
+    insert,
+    migrate,
+    newest_revision,
+    open_database,
+    revision_of,
+    wipe,
+)
 from digest.store.tables import Base, Lease, Page, VectorRow
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -95,6 +104,25 @@ def test_an_error_in_the_block_undoes_the_whole_transaction(sessions: Sessions) 
         )
     with sessions.reading() as session:
         assert session.scalars(select(Lease)).all() == []
+
+
+def test_a_file_that_others_keep_busy_is_said_not_to_be_cleared(sqlite_url: str) -> None:
+    sessions = open_database(sqlite_url)
+    with sessions() as session:
+        session.add(lease("ann@example.org"))
+    with sessions.engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA busy_timeout=0")
+    other = sqlite3.connect(str(sessions.engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(
+        ServiceUnreachable, match=r"others prevent: database is locked; try sqlite3"
+    ):
+        wipe(sessions, ["ann@example.org"])
+    other.close()
+    assert not wipe(sessions, ["ann@example.org"])
+    sessions.engine.dispose()
 
 
 def test_instants_come_back_in_utc_whatever_zone_they_had(sessions: Sessions) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from digest.delivery.outbox import claim
 from digest.engine import App, open_app, tick
 from digest.store import Sessions
 from digest.subscribers import follow_sunset
@@ -192,3 +193,15 @@ def test_no_statement_of_a_day_grows_with_history(app: App) -> None:
         session.execute(text("SELECT max(score) FROM edition_items"))
         session.execute(text("SELECT count(*) FROM edition_items WHERE subscriber_id > 0"))
     assert len(offences(app.sessions, seen)) == 2, "what does read all of it is found"
+
+
+def test_a_claim_reads_no_more_of_a_long_queue_than_it_takes(app: App) -> None:
+    with app.sessions() as session:
+        waits = "state = CASE WHEN id % 9 = 0 THEN 'deferred' ELSE 'queued' END, due_at = :now"
+        later = "expires_at = :now + interval '1 day'"
+        session.execute(text(f"UPDATE deliveries SET {waits}, {later}"), {"now": NOW})
+    with app.sessions.engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
+    with captured() as seen, app.sessions() as session:
+        assert len(claim(session, "me", 20, app.secret, NOW).delivery_ids) == 20
+    assert not offences(app.sessions, seen, {"deliveries"}, 100)
