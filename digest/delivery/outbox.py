@@ -300,8 +300,11 @@ def list_deliveries(
     limit: int | None = None,
 ) -> list[DeliveryView]:
     """Mails in any of `states` (none: all), newest first."""
+    theirs = Attempt.delivery_id == Delivery.id
+    tries = select(func.count()).select_from(Attempt).where(theirs).scalar_subquery()
+    reply = select(Attempt.reply).where(theirs).order_by(Attempt.id.desc()).limit(1)
     query = (
-        select(Delivery, Subscriber.address)
+        select(Delivery, Subscriber.address, tries, reply.scalar_subquery())
         .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
         .order_by(Delivery.id.desc())
         .limit(limit)
@@ -310,14 +313,6 @@ def list_deliveries(
         query = query.where(Delivery.state.in_(states))
     if subscriber_id is not None:
         query = query.where(Delivery.subscriber_id == subscriber_id)
-    rows = session.execute(query).all()
-    said: dict[int, list[str]] = {}
-    for id_, reply in session.execute(
-        select(Attempt.delivery_id, Attempt.reply)
-        .where(Attempt.delivery_id.in_([row.id for row, _ in rows]))
-        .order_by(Attempt.id)
-    ):
-        said.setdefault(id_, []).append(reply)
     return [
         DeliveryView(
             id=row.id,
@@ -328,10 +323,10 @@ def list_deliveries(
             created_at=row.created_at,
             due_at=row.due_at,
             settled_at=row.settled_at,
-            tries=len(said.get(row.id, ())),
-            reply=said.get(row.id, [""])[-1],
+            tries=n,
+            reply=said or "",
         )
-        for row, address in rows
+        for row, address, n, said in session.execute(query)
     ]
 
 

@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from digest import subscribers
 from digest.delivery import outbox
@@ -260,6 +260,27 @@ class TestByHand:
             )
             assert list_deliveries(session, states=("sent", "failed")) == []
             assert list_deliveries(session, subscriber_id=row.id + 1) == []
+
+    def test_a_list_of_all_mails_asks_once_however_many_there_are(
+        self, sessions: Sessions, mail: int
+    ) -> None:
+        asked: list[int] = []
+
+        def look(_c: object, _cursor: object, said: str, values: object, *_more: object) -> None:
+            if said.startswith("SELECT"):
+                asked.append(len(values))
+
+        with sessions() as session:
+            for _ in range(3):
+                queue(session, kind="fresh_link", subscriber_id=1, now=NOON)
+        with sessions.reading() as session:
+            event.listen(sessions.engine, "before_cursor_execute", look)
+            rows = list_deliveries(session)
+            event.remove(sessions.engine, "before_cursor_execute", look)
+        assert [(row.tries, row.reply) for row in rows] == [(0, "")] * 3 + [(1, "lost")]
+        assert rows[-1].id == mail
+        (n_values,) = asked
+        assert n_values <= 3, "limits, not the mails' numbers"
 
 
 class TestDoubts:
