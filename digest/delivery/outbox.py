@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from digest.delivery.policy import Outcome, wait_after
+from digest.delivery.policy import Blame, Outcome, wait_after
 from digest.delivery.standing import (
     bounced_hard,
     bounced_soft,
@@ -89,6 +89,8 @@ _WANTED_BY: Mapping[MailKind, tuple[SubscriberState, ...]] = {
     "sunset": ("active",),
     "goodbye": ("left",),
 }
+# What counts against a subscriber.
+_THEIRS: tuple[Blame, ...] = ("address", "mailbox")
 _SETTLED_BY_HAND = "settled by hand: it had arrived"
 
 
@@ -205,6 +207,11 @@ def settle(
     One that was swept away meanwhile is settled all the same: now it is known what became of it.
     """
     became = dict(outcomes)
+    if returned := [id_ for id_, outcome in became.items() if outcome.blame in _THEIRS]:
+        # Subscribers before their mails, as who erases them does: else both could wait for ever.
+        whose = select(Delivery.subscriber_id).where(Delivery.id.in_(returned))
+        held = select(Subscriber.id).where(Subscriber.id.in_(whose)).order_by(Subscriber.id)
+        session.execute(held.with_for_update())
     settled: list[Any] = []
     for state in dict.fromkeys(outcome.state for outcome in became.values()):
         ids = [id_ for id_, outcome in became.items() if outcome.state == state]
@@ -224,7 +231,7 @@ def settle(
         outcome = became[row.id]
         if outcome.state == "deferred":
             _set(session, Delivery.id == row.id, due_at=now + wait_after(_tries(session, row.id)))
-        if outcome.blame not in ("address", "mailbox"):
+        if outcome.blame not in _THEIRS:
             continue
         # It went to an address that is not theirs yet, or no longer.
         if row.kind == "change_to" or has_moved_since(session, row.subscriber_id, row.created_at):
