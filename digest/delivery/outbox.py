@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from digest.delivery.policy import Outcome, wait_after
+from digest.delivery.policy import Blame, Outcome, wait_after
 from digest.delivery.standing import (
     bounced_hard,
     bounced_soft,
@@ -92,6 +92,8 @@ _WANTED_BY: Mapping[MailKind, tuple[SubscriberState, ...]] = {
     "sunset": ("active",),
     "goodbye": ("left",),
 }
+# What counts against a subscriber.
+_THEIRS: tuple[Blame, ...] = ("address", "mailbox")
 _SETTLED_BY_HAND = "settled by hand: it had arrived"
 
 
@@ -217,6 +219,11 @@ def settle(
     One that was swept away meanwhile is settled all the same: now it is known what became of it.
     """
     became = dict(outcomes)
+    if returned := [id_ for id_, outcome in became.items() if outcome.blame in _THEIRS]:
+        # Subscribers before their mails, as who erases them does: else both could wait for ever.
+        whose = select(Delivery.subscriber_id).where(Delivery.id.in_(returned))
+        held = select(Subscriber.id).where(Subscriber.id.in_(whose)).order_by(Subscriber.id)
+        session.execute(held.with_for_update())
     settled: list[Any] = []
     for state in dict.fromkeys(outcome.state for outcome in became.values()):
         ids = [id_ for id_, outcome in became.items() if outcome.state == state]
@@ -236,7 +243,7 @@ def settle(
         outcome = became[row.id]
         if outcome.state == "deferred":
             _set(session, Delivery.id == row.id, due_at=now + wait_after(_tries(session, row.id)))
-        if outcome.blame not in ("address", "mailbox"):
+        if outcome.blame not in _THEIRS:
             continue
         # It went to an address that is not theirs yet, or no longer.
         if row.kind == "change_to" or has_moved_since(session, row.subscriber_id, row.created_at):
@@ -312,8 +319,11 @@ def list_deliveries(
     limit: int | None = None,
 ) -> list[DeliveryView]:
     """Mails in any of `states` (none: all), newest first."""
+    theirs = Attempt.delivery_id == Delivery.id
+    tries = select(func.count()).select_from(Attempt).where(theirs).scalar_subquery()
+    reply = select(Attempt.reply).where(theirs).order_by(Attempt.id.desc()).limit(1)
     query = (
-        select(Delivery, Subscriber.address)
+        select(Delivery, Subscriber.address, tries, reply.scalar_subquery())
         .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
         .order_by(Delivery.id.desc())
         .limit(limit)
@@ -322,14 +332,6 @@ def list_deliveries(
         query = query.where(Delivery.state.in_(states))
     if subscriber_id is not None:
         query = query.where(Delivery.subscriber_id == subscriber_id)
-    rows = session.execute(query).all()
-    said: dict[int, list[str]] = {}
-    for id_, reply in session.execute(
-        select(Attempt.delivery_id, Attempt.reply)
-        .where(Attempt.delivery_id.in_([row.id for row, _ in rows]))
-        .order_by(Attempt.id)
-    ):
-        said.setdefault(id_, []).append(reply)
     return [
         DeliveryView(
             id=row.id,
@@ -340,10 +342,10 @@ def list_deliveries(
             created_at=row.created_at,
             due_at=row.due_at,
             settled_at=row.settled_at,
-            tries=len(said.get(row.id, ())),
-            reply=said.get(row.id, [""])[-1],
+            tries=n,
+            reply=said or "",
         )
-        for row, address in rows
+        for row, address, n, said in session.execute(query)
     ]
 
 

@@ -16,13 +16,15 @@ POINTS_SUSPEND = 5
 QUIET = timedelta(days=7)
 
 _SUBSCRIBERS = cast("Table", Subscriber.__table__)
+_CLEARED = select(_SUBSCRIBERS.c.id).where(
+    _SUBSCRIBERS.c.id.in_(bindparam("ids", expanding=True)),
+    _SUBSCRIBERS.c.bounce_points > 0,
+    _SUBSCRIBERS.c.bounced_at <= bindparam("before"),
+)
+# Whom others hold, to erase them perhaps, is not worth waiting for: there is another mail.
 _CLEAR = (
     update(_SUBSCRIBERS)
-    .where(
-        _SUBSCRIBERS.c.id.in_(bindparam("ids", expanding=True)),
-        _SUBSCRIBERS.c.bounce_points > 0,
-        _SUBSCRIBERS.c.bounced_at <= bindparam("before"),
-    )
+    .where(_SUBSCRIBERS.c.id.in_(_CLEARED.with_for_update(skip_locked=True)))
     .values(bounce_points=0)
 )
 

@@ -27,6 +27,8 @@ _ENDS_OF_MARK = (b"rom ", b"om ", b"m ")
 # In pieces between bars: a blank at the end, nothing at all, a mark.
 _DOUBTFUL = (" |", "||", "|From")
 _IS_LINK = re.compile(r"https?://[A-Za-z0-9:/._~+-]*").fullmatch
+# The library writes a blank at the end of a line behind its limit.
+_LATE_BLANK = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
 _LINE_END, _SOFT_END = b"\r\n", b"=\r\n"
 
 S = TypeVar("S")
@@ -224,7 +226,11 @@ def _quoted_words(piece: str) -> bytes:
 
 
 def _quoted(shown: bytes) -> bytes:
-    lines = b"\n" + b2a_qp(shown, istext=True)
+    lines = b"\n" + _LATE_BLANK.sub(rb"\1=\n\2", b2a_qp(shown, istext=True))
+    if len(lines) - lines.rfind(b"\n") - 1 > _COLUMNS:
+        # The sign of a soft line end may come behind it; no =XX is parted.
+        cut = -3 if lines[-3:-2] == b"=" else -1
+        lines = lines[:cut] + b"=\n" + lines[cut:]
     return lines.replace(b"\nFrom ", b"\n=46=\nrom ")[1:].replace(b"\n", b"\r\n")
 
 

@@ -35,7 +35,7 @@ def forget(
     now: datetime,
     stop: Callable[[], bool] = lambda: False,
 ) -> Counter[str]:
-    """Delete what is past its time, oldest first, until all is or `stop` says so; rows by table.
+    """Delete what is past its time, until all is or `stop` says so; rows by table.
 
     What hangs on a row goes with it and is not counted. Safe to repeat, and for several at once.
     """

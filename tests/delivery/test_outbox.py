@@ -1,12 +1,13 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import TextClause, event, select, text, update
 
 from digest import subscribers
 from digest.delivery import outbox
 from digest.delivery.outbox import LEASE, list_deliveries, n_due, settle_by_hand
-from digest.delivery.policy import FIRST_RETRY, LONGEST_RETRY, State
+from digest.delivery.policy import FIRST_RETRY, LONGEST_RETRY, Blame, State
 from digest.delivery.suppression import suppress
 from digest.errors import BadInput, Unknown
 from digest.store import Sessions
@@ -260,6 +261,73 @@ class TestByHand:
             )
             assert list_deliveries(session, states=("sent", "failed")) == []
             assert list_deliveries(session, subscriber_id=row.id + 1) == []
+
+    def test_a_list_of_all_mails_asks_once_however_many_there_are(
+        self, sessions: Sessions, mail: int
+    ) -> None:
+        asked: list[int] = []
+
+        def look(_c: object, _cursor: object, said: str, values: object, *_more: object) -> None:
+            if said.startswith("SELECT"):
+                asked.append(len(values))
+
+        with sessions() as session:
+            for _ in range(3):
+                queue(session, kind="fresh_link", subscriber_id=1, now=NOON)
+        with sessions.reading() as session:
+            event.listen(sessions.engine, "before_cursor_execute", look)
+            rows = list_deliveries(session)
+            event.remove(sessions.engine, "before_cursor_execute", look)
+        assert [(row.tries, row.reply) for row in rows] == [(0, "")] * 3 + [(1, "lost")]
+        assert rows[-1].id == mail
+        (n_values,) = asked
+        assert n_values <= 3, "limits, not the mails' numbers"
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+class TestWhoIsErasedMeanwhile:
+    @pytest.fixture
+    def mail(self, sessions: Sessions) -> int:
+        (id_,) = add_mails(sessions)
+        claim(sessions)
+        begin(sessions, ME, id_)
+        return id_
+
+    def settle(self, sessions: Sessions, mail: int, state: State, blame: Blame) -> None:
+        with sessions() as session:
+            outcome = answer(state, "550 5.1.1 gone", blame, "5.1.1")
+            outbox.settle(session, ME, [(mail, outcome)], SECRET, NOON + timedelta(days=9))
+
+    @pytest.mark.parametrize("blame", ["address", "mailbox"])
+    def test_their_bounce_waits_for_it_and_not_the_other_way_round(
+        self, sessions: Sessions, mail: int, blame: Blame
+    ) -> None:
+        waiting = text(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        with ThreadPoolExecutor(1) as pool:
+            with sessions() as session:
+                session.get_one(Subscriber, 1, with_for_update=True)
+                settled = pool.submit(self.settle, sessions, mail, "failed", blame)
+                while not settled.done() and not self.ask(sessions, waiting):
+                    pass
+                subscribers.erase(session, 1)
+            settled.result()
+        assert states(sessions) == []
+
+    def ask(self, sessions: Sessions, query: TextClause) -> object:
+        with sessions.reading() as session:
+            return session.scalar(query)
+
+    def test_what_arrives_clears_no_points_of_theirs(self, sessions: Sessions, mail: int) -> None:
+        with sessions() as session:
+            session.execute(update(Subscriber).values(bounce_points=2, bounced_at=NOON))
+        with sessions() as session:
+            session.get_one(Subscriber, 1, with_for_update=True)
+            self.settle(sessions, mail, "sent", "nobody")
+            subscribers.erase(session, 1)
+        assert states(sessions) == []
 
 
 class TestDoubts:

@@ -60,6 +60,9 @@ def filled(*parts: str, own: tuple[str, ...] = ()) -> Filled:
 @example((filled("a\n", "\nb", own=("c ",)),))
 @example((filled("a", "", own=("\n",)), filled("b")))
 @example((filled("é", "", "", own=("", "")), filled("", "", own=("",))))
+@example((filled("é"), filled("x" * 76), filled("y")))
+@example((filled("é\n" + "x" * 74 + " \n" + "x" * 75 + "\t\n"),))
+@example((filled("é", "y", own=("x" * 70 + "é",)),))
 def test_whatever_its_pieces_a_text_crosses_unchanged_in_lines_that_stay(text: Text) -> None:
     encoding, body = encoded(text)
     assert body.isascii()
