@@ -267,6 +267,17 @@ def release(session: Session, owner: str) -> int:
     )
 
 
+def put_back(session: Session, owner: str, turns: Mapping[int, datetime]) -> None:
+    """Give back claimed mails, each until its turn."""
+    mine = (_DELIVERIES.c.claimed_by == owner) & (_DELIVERIES.c.state == "claimed")
+    session.execute(
+        update(_DELIVERIES)
+        .where(mine, _DELIVERIES.c.id == bindparam("mail"))
+        .values(state="queued", due_at=bindparam("turn"), claimed_by=None, claimed_until=None),
+        [{"mail": id_, "turn": turn} for id_, turn in turns.items()],
+    )
+
+
 def states_of(session: Session, delivery_ids: Collection[int]) -> list[DeliveryState]:
     """The states of mails that may have been taken away; those that are gone count as cancelled."""
     query = select(Delivery.state).where(Delivery.id.in_(delivery_ids))

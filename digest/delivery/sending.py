@@ -56,6 +56,9 @@ GUARD_EVERY = timedelta(minutes=1)
 LOOK_SECONDS = 0.05
 # How long a server may keep a run that is over waiting before it gets the mail, in seconds.
 FAREWELL = 10.0
+# So many seconds' mails to a domain are composed ahead of its pace; its others go back to the queue
+# until it is their turn, and it is looked for them as often: they are in nobody's way.
+HELD_SECONDS, TURNS_EVERY = 5.0, timedelta(seconds=1)
 # Replies that come within so much of another are committed with it. Until then their connections
 # rest, so that a crash still leaves no more mails uncertain than there are connections.
 TOGETHER_SECONDS = 0.005
@@ -85,15 +88,19 @@ class Pace:
         self, per_second: float | None = None, per_second_to_domain: float | None = None
     ) -> None:
         """Set the limits; None is none."""
+        self.to_domain = per_second_to_domain
         self._in_all = _limiter(per_second)
-        self._to_domain = per_second_to_domain
         self._domains: dict[str, AsyncLimiter | None] = {}
+
+    def allows_any(self) -> bool:
+        """Whether a mail may leave now that its domain does not hold back."""
+        return self._in_all is None or self._in_all.has_capacity()
 
     async def take(self, recipient: str) -> bool:
         """Whether a mail may leave now; if so, it counts."""
-        domain = recipient.rpartition("@")[2].lower()
+        domain = _domain(recipient)
         if domain not in self._domains:
-            self._domains[domain] = _limiter(self._to_domain)
+            self._domains[domain] = _limiter(self.to_domain)
         limiters = [one for one in (self._in_all, self._domains[domain]) if one]
         if not all(one.has_capacity() for one in limiters):
             return False
@@ -143,6 +150,13 @@ class _Run:
         self._due = self._released = 0
         self._all_claimed = False
         self._ready: deque[tuple[int, WireMessage]] = deque()
+        # By domain: what is composed and waits for its pace, how many wait or are being composed,
+        # and when the last is due that was put back.
+        self._held: dict[str, deque[tuple[int, WireMessage]]] = {}
+        self._ahead: Counter[str] = Counter()
+        self._domains: dict[int, str] = {}
+        self._turns: dict[str, datetime] = {}
+        self._looks_at = datetime.min.replace(tzinfo=UTC)
         self._running: dict[asyncio.Task[Outcome], int] = {}
         self._answers: list[tuple[int, Outcome]] = []
         self._preparing: asyncio.Task[None] | None = None
@@ -177,7 +191,7 @@ class _Run:
                 self._preparing = asyncio.create_task(self._prepare())
             await self._commit(await self._choose())
             waiting = {*self._running, *((self._preparing,) if self._preparing else ())}
-            if not waiting and not self._answers and (self._over() or not self._ready):
+            if not waiting and not self._answers and (self._over() or self._is_done()):
                 return
             self._mind_the_end()
             for task in await _first_of(waiting):
@@ -201,23 +215,71 @@ class _Run:
             if monotonic() >= self._gives_up_at:
                 self._transport.give_up()
 
+    def _is_full(self) -> bool:
+        return self._all_claimed or (self._limit is not None and self._due >= self._limit)
+
+    def _is_done(self) -> bool:
+        return self._is_full() and not self._ready and not self._held
+
     def _wants_more(self) -> bool:
-        full = self._limit is not None and self._due >= self._limit
-        return not (full or self._all_claimed or len(self._ready) >= AHEAD or self._over())
+        return not (
+            self._is_full()
+            or len(self._ready) >= AHEAD
+            or self._over()
+            or (self._turns and self._clock() < self._looks_at)
+        )
 
     async def _prepare(self) -> None:
         """Claim some mails and compose them, a little at a time: connections come first."""
         with span("batch of mails"):
             letters, unreadable, cancelled = await self._patiently(self._claim)
             n = len(letters) + len(unreadable) + cancelled
-            self._due += n
-            self._all_claimed = n == 0
+            letters, later = self._in_turn(letters)
+            if later:
+                await self._patiently(lambda: self._put_back(later))
+            self._due += n - len(later)
+            if n == 0:
+                self._all_claimed = not self._waits_for_turns()
             self._count("cancelled", cancelled)
             for id_, error in unreadable:
                 self._cannot_be_composed(id_, error)
             await self._made(letters)
             ids = [letter.delivery_id for letter in letters]
             tell({"digest.ids": ids, "digest.cancelled": cancelled})
+
+    def _in_turn(self, letters: list[Letter]) -> tuple[list[Letter], dict[int, datetime]]:
+        """The letters to make now; and when it is the turn of those whose domain has its share."""
+        if (rate := self._pace.to_domain) is None:
+            return letters, {}
+        soon: list[Letter] = []
+        later: dict[int, datetime] = {}
+        for letter in letters:
+            domain = _domain(letter.recipient)
+            if self._ahead[domain] < max(1.0, rate * HELD_SECONDS):
+                self._ahead[domain] += 1
+                self._domains[letter.delivery_id] = domain
+                soon.append(letter)
+                continue
+            first = self._clock() + timedelta(seconds=self._ahead[domain] / rate)
+            last = max(self._turns.get(domain, first), first)
+            later[letter.delivery_id] = self._turns[domain] = last + timedelta(seconds=1 / rate)
+        return soon, later
+
+    def _waits_for_turns(self) -> bool:
+        """Whether a mail that was put back is still to come; if so, it is looked for in a while."""
+        if not self._turns:
+            return False
+        now = self._clock()
+        self._looks_at = now + TURNS_EVERY
+        return max(self._turns.values()) > now
+
+    def _waits_no_more(self, delivery_id: int) -> None:
+        if domain := self._domains.pop(delivery_id, None):
+            self._ahead[domain] -= 1
+
+    def _put_back(self, turns: dict[int, datetime]) -> None:
+        with self._sessions() as session:
+            outbox.put_back(session, self._owner, turns)
 
     async def _made(self, letters: Sequence[Letter]) -> None:
         """Compose and sign; RSA lets other threads run: meanwhile the next are composed."""
@@ -277,6 +339,7 @@ class _Run:
 
     def _cannot_be_composed(self, delivery_id: int, error: Exception) -> None:
         log.error("mail %d cannot be composed", delivery_id, exc_info=error)
+        self._waits_no_more(delivery_id)
         self._answers.append((delivery_id, unsendable(f"{type(error).__name__}: {error}")))
 
     async def _choose(self) -> list[tuple[int, WireMessage]]:
@@ -285,11 +348,20 @@ class _Run:
         if self._over():
             return []
         chosen: list[tuple[int, WireMessage]] = []
-        held: list[tuple[int, WireMessage]] = []
-        while self._ready and len(chosen) < free:
+        for domain, held in list(self._held.items()):
+            while held and len(chosen) < free and await self._pace.take(held[0][1].recipient):
+                chosen.append(held.popleft())
+            if not held:
+                del self._held[domain]
+        while self._ready and len(chosen) < free and self._pace.allows_any():
             mail = self._ready.popleft()
-            (chosen if await self._pace.take(mail[1].recipient) else held).append(mail)
-        self._ready.extendleft(reversed(held))
+            domain = _domain(mail[1].recipient)
+            if domain not in self._held and await self._pace.take(mail[1].recipient):
+                chosen.append(mail)
+            else:
+                self._held.setdefault(domain, deque()).append(mail)
+        for id_, _ in chosen:
+            self._waits_no_more(id_)
         return chosen
 
     async def _commit(self, chosen: list[tuple[int, WireMessage]]) -> None:
@@ -410,6 +482,10 @@ async def _first_of(tasks: set[asyncio.Task[Any]]) -> set[asyncio.Task[Any]]:
         more, _ = await asyncio.wait(others, timeout=TOGETHER_SECONDS)
         done |= more
     return done
+
+
+def _domain(recipient: str) -> str:
+    return recipient.rpartition("@")[2].lower()
 
 
 def _limiter(rate: float | None) -> AsyncLimiter | None:

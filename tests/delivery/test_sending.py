@@ -3,6 +3,7 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import count
 
 import pytest
 from sqlalchemy import event, select, update
@@ -345,4 +346,34 @@ class TestPace:
             stop=lambda: len(post.sent) == 2,
         )
         assert post.recipients == ["r0@example.org", "r2@example.net"]
-        assert (report.states, report.released) == ({"sent": 2}, 1)
+        assert (report.due, report.states, report.released) == (2, {"sent": 2}, 0)
+        waiting = read(sessions, 2)
+        assert (waiting.state, waiting.due_at) == ("queued", NOON + timedelta(seconds=2000))
+
+    def test_a_domain_with_many_mails_is_in_nobodys_way(self, sessions: Sessions) -> None:
+        add_mails(sessions, 2 * CLAIM)
+        with sessions() as session:
+            last = update(Subscriber).where(Subscriber.id == 2 * CLAIM)
+            session.execute(last.values(address="last@example.net", address_key="last@example.net"))
+        post = Post()
+        send(
+            sessions,
+            post,
+            pace=Pace(per_second_to_domain=1.0),
+            stop=lambda: "last@example.net" in post.recipients,
+        )
+        assert len(post.sent) < 9
+
+    def test_what_was_put_back_goes_by_the_same_run_when_it_is_its_turn(
+        self, sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("digest.delivery.sending.HELD_SECONDS", 0.0)
+        add_mails(sessions, 3)
+        seconds = count()
+
+        def clock() -> datetime:
+            return NOON + timedelta(seconds=next(seconds))
+
+        pace = Pace(per_second_to_domain=50.0)
+        report = asyncio.run(deliver(sessions, Post(), POSTAGE, clock=clock, pace=pace))
+        assert (report.due, report.states, report.released) == (3, {"sent": 3}, 0)
