@@ -384,12 +384,12 @@ def test_who_must_not_be_mailed_is_not_added(
         session.execute(update(Subscriber).values(state=state or "active"))
         suppress(session, "ann@example.org", SECRET, reason="complaint", now=NOON)
     assert added(sessions, asked(hour=5), confirmed=confirmed) == "is suppressed"
-    with sessions() as session:
-        file = "ANN@example.org\nbob@example.org\n"
-        report = subscribers.import_subscribers(
-            session, file, defaults=DEFAULTS, secret=SECRET, now=NOON
-        )
-        assert report.outcomes == {"is suppressed": 1, "added": 1}
+    file = "ANN@example.org\nbob@example.org\n"
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
+    assert report.outcomes == {"is suppressed": 1, "added": 1}
+    with sessions.reading() as session:
         rows = session.execute(select(Subscriber.address, Subscriber.hour, Subscriber.state))
         assert set(rows) == {("bob@example.org", 7, "active")} | (
             {("ann@example.org", 9, state)} if state else set()
@@ -451,7 +451,7 @@ def test_a_pause_without_an_end_lasts_until_it_is_resumed(sessions: Sessions) ->
 
 def test_a_pause_ends_in_the_future_and_is_for_the_active(sessions: Sessions) -> None:
     added(sessions, asked())
-    days = {NOON.date(): "a day to come", date(2036, 3, 15): "ten years", date.max: "ten years"}
+    days = {NOON.date(): "a day to come", date(2126, 3, 15): "a hundred", date.max: "a hundred"}
     for day, said in days.items():
         with sessions() as session, pytest.raises(BadInput, match=f"^until: must be .*{said}"):
             subscribers.pause(session, "ann@example.org", day, now=NOON)
