@@ -113,6 +113,14 @@ def test_a_file_in_an_old_encoding_is_read() -> None:
     assert READER.read(page, SEEN_ON)[0].title == "Ménage à trois"
 
 
+LONG = b'@string{b="' + b"x" * 30_000 + b'"}\n'
+
+
+def test_gigabytes_of_abbreviations_are_never_made() -> None:
+    endless = b"@article{a, title = {On bees}, note = " + b"b # " * 200_000 + b"b}\n"
+    assert [one.title for one in READER.read(LONG + endless, SEEN_ON)] == ["On bees"]
+
+
 @pytest.mark.parametrize(
     ("page", "found"),
     [
@@ -120,6 +128,7 @@ def test_a_file_in_an_old_encoding_is_read() -> None:
         (b"@article{a, title = {\0\0\0}}", "binary data"),
         (b"\n@article{a, title={" * 40_000, "40,000 entries"),
         (b"@article{a, title={" + b"{" * 2_000_000, "2,000,0.. braces, quotes, commas"),
+        (LONG + b"@article{a, title=b # b # b}\n" * 5000, "more than 10,000,000 letters abbr"),
     ],
 )
 def test_what_cannot_be_read_is_refused_saying_why(page: bytes, found: str) -> None:

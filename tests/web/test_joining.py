@@ -185,6 +185,24 @@ def test_samples_are_had_at_a_pace(world: World) -> None:
     assert 'name="library" value="e' in kept
 
 
+@on_sqlite
+def test_libraries_are_read_at_a_pace_by_their_size_and_one_that_was_read_is_free(
+    world: World,
+) -> None:
+    given = {**FORM, "do": "sample"}
+
+    def sent(name: bytes) -> tuple[int, bool]:
+        """The status, and whether the page carries the library on."""
+        large = b"@article{a, title={On " + name + b"}}\n" + b"x" * 1_900_000
+        page = world.client.post("/subscribe", data=given, files={"file": ("a.bib", large)})
+        return page.status_code, 'name="library" value="e' in page.text
+
+    assert {sent(b"bees") for _ in range(3)} == {(200, True)}
+    assert {sent(b"towels") for _ in range(3)} == {(429, True)}
+    assert sent(b"bees") == (200, True)
+    assert world.client.post("/subscribe", data=given).status_code == 200
+
+
 # A proof of work
 
 
