@@ -50,7 +50,7 @@ _A_DAY = timedelta(days=1)
 _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
-_LONGEST_PAUSE = timedelta(days=3653)
+_LAST_YEAR = 2200
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
@@ -223,7 +223,7 @@ def send_fresh_link(session: Session, claim: Claim, *, now: datetime) -> bool:
 def pause(session: Session, who: str | int, until: date | None, *, now: datetime) -> SubscriberView:
     """Hold the mail back, queued mail included, until their local date `until` or for good.
 
-    Raises BadInput for a day that is not to come, or more than ten years away.
+    Raises BadInput for a day that is not to come, or farther away than any clock is sure of.
     """
     row = _find(session, who)
     if row.state not in ("active", "paused"):
@@ -231,8 +231,8 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
     today = local_date_of(row.timezone, now)
     if until is not None and until <= today:
         raise BadInput(f"until: must be a day to come, not {until}")
-    if until is not None and until > today + _LONGEST_PAUSE:
-        raise BadInput(f"until: must be at most ten years away, not {until}")
+    if until is not None and until.year > _LAST_YEAR:
+        raise BadInput(f"until: must be no later than {_LAST_YEAR}, not {until}")
     row.state, row.paused_until = "paused", until
     row.next_due_at = _back_at(row, until) if until else None
     if session.is_modified(row):
