@@ -199,9 +199,10 @@ def offer_to(
     n_personal = np.where(profiles.known, wanted, 0).astype(np.int64)
     against, unwanted = _against(profiles, candidates, liking)
     helped = _helped(liking, candidates.momentum, profiles.ranker.momentum)
+    likes = liking - against
     offer = Offer(
         # To be unlike what somebody dislikes is no reason to be shown.
-        scores=np.where(liking > against, helped, np.minimum(liking, 0)),
+        scores=np.where(likes > 0, helped, np.minimum(liking, likes)),
         momentum=candidates.momentum,
         vectors=candidates.vectors,
         free=free,

@@ -30,6 +30,8 @@ EXPECTED = "a BibTeX file"
 MOST_ENTRIES, MOST_MARKS = 30_000, 1_500_000
 # Five thousand authors.
 LONGEST_VALUE = 100_000
+# What abbreviations may make of a file, beyond its own length: they can say anything of it.
+MOST_EXPANDED = 10_000_000
 
 # What it says of broken entries is no news to us.
 logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)
@@ -78,7 +80,12 @@ class BibTex:
             raise UnreadablePage(EXPECTED, f"{n:,} entries")
         if (n := sum(map(text.count, '{}",=@\n'))) > MOST_MARKS:
             raise UnreadablePage(EXPECTED, f"{n:,} braces, quotes, commas and ends of lines")
-        found = list(_entries(text))
+        found, room = [], len(text) + MOST_EXPANDED
+        for fields in _entries(text):
+            room -= sum(map(len, fields.values()))
+            if room < 0:
+                raise UnreadablePage(EXPECTED, f"more than {MOST_EXPANDED:,} letters abbreviated")
+            found.append(fields)
         records = [record for fields in found if (record := _record(fields))]
         if not records:
             raise UnreadablePage(EXPECTED, f"{len(found)} entries, none of them with a title")
@@ -113,7 +120,9 @@ def _text_of(page: bytes) -> str:
 def _entries(text: str) -> Iterator[dict[str, str]]:
     """The fields of each entry, names in small letters, values without what encloses them."""
     library = parse_string(text, parse_stack=[])
-    abbreviations = {name.lower(): said.value for name, said in library.strings_dict.items()}
+    abbreviations = {
+        name.lower(): _value(said.value, {}) for name, said in library.strings_dict.items()
+    }
     lines = text.split("\n")
     for found, end in _ends(library, len(lines)):
         # Two of one name are still two.
@@ -137,8 +146,12 @@ def _ends(library: Library, n_lines: int) -> Iterator[tuple[Block, int]]:
 
 
 def _value(raw: str, abbreviations: Mapping[str, str]) -> str:
-    """A value without its braces or quotes; `#` joins what stands on both its sides."""
+    """A value without its braces or quotes; `#` joins what stands on both its sides.
+
+    One that is too long is cut where it becomes so: abbreviations make gigabytes of few letters.
+    """
     parts: list[str] = []
+    room = LONGEST_VALUE
     depth, quoted = 0, False
     for piece in _PIECE.findall(raw):
         inside = depth > 0 or quoted
@@ -150,7 +163,10 @@ def _value(raw: str, abbreviations: Mapping[str, str]) -> str:
             quoted = not quoted
         elif not inside and piece != "#":
             if word := piece.strip():
-                parts.append(_value(abbreviations.get(word.lower(), f"{{{word}}}"), {}))
+                parts.append(abbreviations.get(word.lower(), word))
+                room -= len(parts[-1])
+            if room < 0:
+                break
             continue
         outermost = piece in ("{", "}") and depth == (piece == "{") and not quoted
         if inside and not outermost and not (piece == '"' and depth == 0):

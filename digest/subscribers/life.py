@@ -59,7 +59,7 @@ _A_DAY = timedelta(days=1)
 _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
-_LONGEST_PAUSE = timedelta(days=36525)
+_LAST_YEAR = 2200
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
@@ -238,7 +238,7 @@ def send_fresh_link(session: Session, claim: Claim, *, now: datetime) -> bool:
 def pause(session: Session, who: str | int, until: date | None, *, now: datetime) -> SubscriberView:
     """Hold the mail back, queued mail included, until their local date `until` or for good.
 
-    Raises BadInput for a day that is not to come, or more than a hundred years away.
+    Raises BadInput for a day that is not to come, or farther away than any clock is sure of.
     """
     row = _find(session, who)
     if row.state not in ("active", "paused"):
@@ -248,8 +248,9 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
     today = local_date_of(row.timezone, now)
     if until is not None and until <= today:
         raise BadInput(msgid("must be a day to come, not %(given)s", given=until), field="until")
-    if until is not None and until > today + _LONGEST_PAUSE:
-        raise BadInput(msgid("must be at most a hundred years away"), field="until")
+    if until is not None and until.year > _LAST_YEAR:
+        said = msgid("must be no later than %(year)s", year=_LAST_YEAR)
+        raise BadInput(said, field="until")
     row.state, row.paused_until = "paused", until
     row.next_due_at = _back_at(row, until) if until else None
     if session.is_modified(row):

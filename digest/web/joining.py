@@ -2,10 +2,12 @@
 
 import zlib
 from base64 import b64decode, b64encode
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import lru_cache
+from hashlib import sha256
+from math import ceil
 from threading import Lock
 
 from starlette.requests import Request
@@ -41,6 +43,8 @@ VARIED, FOUND = 12, 10
 # Lines of interests that a sample heeds, and papers of it that are shown.
 TYPED, SHOWN = 10, 6
 _VARIED_FOR = timedelta(minutes=10)
+# Libraries that were read last, and the bytes of one that cost its network as much as any press.
+_KEPT, _READ_AT_ONCE = 8, 100_000
 _FAULTS_SHOWN = 20
 # In seconds, by why a form was not taken.
 _RETRY_AFTER = {"too fast": "30", "too many from there": "3600", "too many": "3600"}
@@ -80,6 +84,9 @@ class JoiningDoors:
         self.app, self.pages, self.now = app, pages, now
         self._typed, self._finder = typed, finder
         self._pace = Pace(timedelta(seconds=2), 20)
+        # A megabyte may take seconds to read.
+        self._reading = Pace(timedelta(seconds=6), 20)
+        self._libraries: OrderedDict[tuple[bytes, date], Library | Refused] = OrderedDict()
         self._lock = Lock()
         self._varied: tuple[datetime, list[int]] | None = None
         self._untold: tuple[tuple[object, ...], EditionMail] | None = None
@@ -99,12 +106,12 @@ class JoiningDoors:
         """
         sent, now = sent_in(request), self.now()
         given = sent.last()
-        if not self._pace.allows(request, now):
+        brought = self._brought(sent, request, now) if self._pace.allows(request, now) else None
+        if brought is None:
             kept = Brought(_carried(sent))
             return self._page(
                 request, sent, {}, kept, status=429, shows_sample=False, refusal="too fast"
             )
-        brought = self._brought(sent, now)
         if given.get("do") in ("search", "sample"):
             return self._page(request, sent, {}, brought)
         defaults = self.app.settings.defaults
@@ -206,7 +213,8 @@ class JoiningDoors:
 
     # --- the library that somebody brings -------------------------------------------------------
 
-    def _brought(self, sent: Sent, now: datetime) -> Brought:
+    def _brought(self, sent: Sent, request: Request, now: datetime) -> Brought | None:
+        """What came along; None where their network has to wait before it is read."""
         file = sent.file or _unpacked(_carried(sent))
         if not file:
             return Brought()
@@ -215,13 +223,30 @@ class JoiningDoors:
             return Brought(
                 fault=msgid("a file of at most %(n)s MB; export a part of the library", n=most)
             )
-        try:
-            library = _read(file, now.date())
-        except Refused as error:
-            return Brought(fault=error.message)
+        library = self._read(file, request, now)
+        if library is None:
+            return None
+        if isinstance(library, Refused):
+            return Brought(fault=library.message)
         with self.app.sessions.reading() as session:
             known = stored_among(session, library.papers, library.keys)
         return Brought(_packed(file), file, library, known=tuple(known))
+
+    def _read(self, file: bytes, request: Request, now: datetime) -> Library | Refused | None:
+        """A library goes along from sample to sample: it is read once, at a pace by its size."""
+        key = sha256(file).digest(), now.date()
+        with self._lock:
+            found = self._libraries.get(key)
+        if found is None and self._reading.allows(request, now, ceil(len(file) / _READ_AT_ONCE)):
+            try:
+                found = read_library(file, now.date())
+            except Refused as error:
+                found = error
+            with self._lock:
+                self._libraries[key] = found
+                while len(self._libraries) > _KEPT:
+                    self._libraries.popitem(last=False)
+        return found
 
     # --- the sample -----------------------------------------------------------------------------
 
@@ -275,12 +300,6 @@ def _offered(view: PaperView, picked: Sequence[int]) -> Offered:
 
 def _picks(sent: Sent) -> list[int]:
     return numbers_in(sent.fields.get("pick", ()))
-
-
-@lru_cache(8)
-def _read(file: bytes, seen_on: date) -> Library:
-    """A library goes along from sample to sample: it is read once."""
-    return read_library(file, seen_on)
 
 
 def _carried(sent: Sent) -> str:

@@ -19,20 +19,23 @@ _MOST_NETWORKS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """At most `burst` at once, and one more each `every`, for each network."""
+    """At most `burst` at once, and one more each `every`, for each network.
+
+    What costs as much as `n` has to wait for one, and the next for all of them.
+    """
 
     every: timedelta
     burst: int
     _until: OrderedDict[str, datetime] = field(default_factory=OrderedDict, repr=False)
     _lock: Lock = field(default_factory=Lock, repr=False)
 
-    def allows(self, request: Request, now: datetime) -> bool:
+    def allows(self, request: Request, now: datetime, n: int = 1) -> bool:
         """Whether the visitor's network has one left, and then uses it up."""
         network = network_of(host_of(request))
         with self._lock:
             until = max(self._until.pop(network, now), now)
             allowed = until <= now + self.every * (self.burst - 1)
-            self._until[network] = until + self.every * allowed
+            self._until[network] = until + self.every * n * allowed
             while len(self._until) > _MOST_NETWORKS:
                 self._until.popitem(last=False)
         return allowed
