@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from digest.delivery.letters import Postage
@@ -19,6 +20,7 @@ from digest.mail.dkim import Signer
 from digest.papers.encoder import Encoder, SentenceEncoder
 from digest.settings import Settings
 from digest.store import Sessions, migrate, open_database
+from digest.store.tables import Subscriber, Suppression
 
 KEY_FILE = "digest.key"
 
@@ -66,12 +68,13 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
     Raises BadSettings, ServiceUnreachable or WrongDatabase.
     """
     engine = open_engine(settings.engine)
-    secret = read_secret(settings)
-    links = Links(settings.base_url, [secret])
     signer = Signer(settings.dkim, settings.mail.from_address.rpartition("@")[2])
     sessions = open_database(settings.database, settings.postgresql)
     try:
         migrate(sessions)
+        miss_no_key(settings, sessions)
+        secret = read_secret(settings)
+        links = Links(settings.base_url, [secret])
     except BaseException:
         sessions.engine.dispose()
         raise
@@ -105,6 +108,25 @@ def read_secret(settings: Settings) -> bytes:
         return file.read_bytes().strip()
     except OSError as error:
         raise BadSettings(f"cannot make or read {file}: {error.strerror}; set secret_key") from None
+
+
+def miss_no_key(settings: Settings, sessions: Sessions) -> None:
+    """Raise BadSettings where a database is in use and the key that was beside it is gone.
+
+    A new one, made in silence, would void the suppression list and all links.
+    """
+    file = key_file(settings)
+    if file is None or file.exists():
+        return
+    with sessions.reading() as session:
+        used = (select(column).limit(1) for column in (Subscriber.id, Suppression.at))
+        if all(session.scalar(one) is None for one in used):
+            return
+    raise BadSettings(
+        f"{file} is gone, the key of this database: put it back, every backup holds it. If it is "
+        "lost, write a new one there: then no link in a mail that was sent works, and no address "
+        "that was suppressed is known"
+    )
 
 
 def key_file(settings: Settings) -> Path | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from digest import __version__
-from digest.engine.app import key_file, make_key, read_secret
+from digest.engine.app import key_file, make_key, miss_no_key, read_secret
 from digest.errors import BadInput, BadSettings, WrongDatabase
 from digest.settings import Settings
 from digest.store import migrate, open_database, revision_of
@@ -66,6 +66,7 @@ def back_up(
         revision = revision_of(sessions)
         if revision is None:
             raise WrongDatabase("there is nothing to back up: the database has no tables of Digest")
+        miss_no_key(settings, sessions)
         secret = read_secret(settings)
         key = secret.decode() if settings.secret_key is None else None
         with sessions.snapshot() as connection:
@@ -111,10 +112,12 @@ def restore(
         with sessions() as session:
             if any(count_rows(session.connection()).values()):
                 raise WrongDatabase("the database is not empty: name one that is")
-            _take_key(settings, file)
+            new_key = _new_key(settings, file)
             written = load(session.connection(), lines, progress=progress)
             if written != backup.rows:
                 raise BadInput(f"{file} is not whole: rows are missing at its end")
+            if new_key:
+                make_key(*new_key)
         migrate(sessions)
     finally:
         sessions.engine.dispose()
@@ -126,14 +129,14 @@ def _check_of(secret: bytes) -> str:
     return hmac.new(secret, b"the key of a backup", "sha256").hexdigest()[:32]
 
 
-def _take_key(settings: Settings, file: Path) -> None:
-    """Put the key beside the database where none is; else check that it is the backup's."""
+def _new_key(settings: Settings, file: Path) -> tuple[Path, str] | None:
+    """The key to be put beside the database where none is; else check that it is the backup's."""
     head = json.loads(next(_lines_of(file)))
     beside = key_file(settings)
     if beside and not beside.exists() and head["key"]:
-        make_key(beside, head["key"])
+        return beside, head["key"]
     if _check_of(read_secret(settings)) == head["key_check"]:
-        return
+        return None
     where = f"{beside} is another key" if beside else "secret_key is another key"
     mend = "move it away" if beside and head["key"] else "set secret_key to the key of then"
     raise BadSettings(

@@ -108,9 +108,9 @@ def _engine(text: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with `***` in the place of its password, to be shown."""
+    """The URL with `***` in the place of its password, and of keys to an API, to be shown."""
     url = re.sub(r"(?s)(?<=://)([^:/@]*):.*@", r"\1:***@", url)
-    return re.sub(r"(?<=[?&]password=)[^&]*", "***", url)
+    return re.sub(r"(?i)(?<=[?&])([^=&]*(?:password|token|secret|key)=)[^&]*", r"\1***", url)
 
 
 def source_name(text: str) -> str:

@@ -1,8 +1,9 @@
 """Opening the database: the only module that knows SQLite from PostgreSQL."""
 
+import os
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,6 +75,7 @@ def open_database(url: str, postgresql: PostgresqlSettings | None = None) -> Ses
             f"database: {without_password(url)!r} is no database URL like sqlite:///digest.db"
         ) from None
     if parsed.get_backend_name() == "sqlite":
+        _keep_private(parsed.database)
         engine = create_engine(parsed, connect_args={"timeout": 30}, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -96,6 +98,14 @@ def open_database(url: str, postgresql: PostgresqlSettings | None = None) -> Ses
             raise WrongDatabase(f"{shown} is damaged: restore a backup") from None
         raise WrongDatabase(f"{shown} is no database of Digest: {_said(error)}") from None
     return Sessions(engine)
+
+
+def _keep_private(file: str | None) -> None:
+    """Make the file of a new database, which is to hold addresses, for its owner alone."""
+    if file and file != ":memory:" and not Path(file).exists():
+        # Why it cannot be made, SQLite says.
+        with suppress(OSError):
+            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _postgresql(url: URL, settings: PostgresqlSettings) -> Engine:
@@ -125,7 +135,8 @@ def _answered() -> Iterator[None]:
         yield
     except NoConnectionFree:
         raise ServiceUnreachable(
-            "all connections to the database are in use: set postgresql.connections higher"
+            "all connections to the database are in use; with PostgreSQL, set "
+            "postgresql.connections higher"
         ) from None
     except OperationalError as error:
         # To write where one may only read is a fault of ours, not of the database.

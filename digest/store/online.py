@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy import text
 
+_AT_ONCE = 10_000
+
 
 def column(table: str, added: "sa.Column[Any]") -> None:
     """Add a column, before steps that commit it: an interrupted attempt may have left it there."""
@@ -36,6 +38,20 @@ def no_index(name: str, table: str) -> None:
         return
     with op.get_context().autocommit_block():
         op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
+
+
+def update_in_parts(table: str, setting: str) -> None:
+    """Set what every row of a table holds, by its id, some rows at a time, safe to repeat."""
+    whole = f"UPDATE {table} SET {setting}"  # noqa: S608 - a migration's own words
+    if not _is_postgresql():
+        op.execute(whole)
+        return
+    with op.get_context().autocommit_block():
+        last = op.get_bind().scalar(
+            sa.select(sa.func.max(sa.text("id"))).select_from(sa.text(table))
+        )
+        for first in range(0, (last or 0) + 1, _AT_ONCE):
+            op.execute(f"{whole} WHERE id BETWEEN {first} AND {first + _AT_ONCE - 1}")
 
 
 def check(name: str, table: str, condition: str) -> None:

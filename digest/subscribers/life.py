@@ -60,6 +60,7 @@ _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
 _LAST_YEAR = 2200
+_MOST_COMPARED = 1000
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
 
@@ -294,13 +295,16 @@ def wake(session: Session, now: datetime) -> int:
 
 def replan(session: Session, now: datetime) -> int:
     """Set anew what no rhythm has: a date that a clock gone far ahead has left behind."""
-    query = select(Subscriber).where(
+    query = select(Subscriber.id, Subscriber.timezone, Subscriber.hour, Subscriber.frequency).where(
         Subscriber.state == "active", Subscriber.next_due_at > now + _LONGEST_RHYTHM
     )
-    rows = session.scalars(query).all()
-    for row in rows:
-        row.next_due_at = _next_due(row, now)
-    return len(rows)
+    anew = [
+        {"id": row.id, "next_due_at": next_due(row.timezone, row.hour, row.frequency, now)}
+        for row in session.execute(query)
+    ]
+    if anew:
+        session.execute(update(Subscriber), anew)
+    return len(anew)
 
 
 def change(
@@ -404,7 +408,12 @@ def _find(session: Session, who: str | int) -> Subscriber:
     address = who
     row = _known(session, address)
     if row is None:
-        known: Sequence[str] = session.scalars(select(Subscriber.address)).all()
+        key = address_key(address)
+        alike = func.length(Subscriber.address_key).between(len(key) - 2, len(key) + 2)
+        first = Subscriber.address_key.startswith(key[:1], autoescape=True)
+        # Comparing takes long, and this may be a transaction that writes.
+        query = select(Subscriber.address).where(first, alike).limit(_MOST_COMPARED)
+        known: Sequence[str] = session.scalars(query).all()
         near = get_close_matches(address, known, 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         raise Unknown(f"nobody is subscribed as {address}{hint}")

@@ -1,12 +1,15 @@
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
+from digest.delivery.suppression import add_suppression
 from digest.delivery.transport import Maildir, Smtp
 from digest.engine import open_app, read_secret
 from digest.engine.app import KEY_FILE
+from digest.engine.backup import back_up
 from digest.errors import BadSettings
 from digest.links import Claim
 from digest.settings import Settings
@@ -82,6 +85,25 @@ def test_opening_twice_finds_what_is_there(tmp_path: Path, sqlite_url: str) -> N
         with installed(tmp_path, sqlite_url) as world:
             tokens.add(world.app.links.token(claim))
     assert len(tokens) == 1
+
+
+def test_a_key_that_is_gone_from_a_database_in_use_is_not_made_anew(tmp_path: Path) -> None:
+    file = tmp_path / KEY_FILE
+    for _ in range(2):
+        app = open_app(beside(tmp_path), encoder=WordEncoder())
+        key = file.read_bytes()
+        app.sessions.engine.dispose()
+        file.unlink()
+    open_app(beside(tmp_path), encoder=WordEncoder())
+    with app.sessions() as session:
+        add_suppression(session, "ann@example.org", key, reason="asked", now=SEVEN)
+    file.unlink()
+    for opened in (open_app, partial(back_up, to=tmp_path / "backup", now=SEVEN)):
+        with pytest.raises(BadSettings, match=r"digest\.key is gone, .* put it back"):
+            opened(beside(tmp_path))
+    assert not file.exists()
+    file.write_bytes(key)
+    assert open_app(beside(tmp_path), encoder=WordEncoder()).secret == key
 
 
 def test_mail_goes_to_a_folder_until_a_server_is_named(tmp_path: Path, sqlite_url: str) -> None:

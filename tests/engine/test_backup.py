@@ -248,6 +248,12 @@ def test_the_key_that_stands_beside_the_database_goes_along(
     (tmp_path / "new").mkdir()
     there = settings_of(tmp_path / "new", f"sqlite:///{tmp_path / 'new' / 'digest.db'}")
     there = there.model_copy(update=keyless)
+    whole = made.file.read_bytes()
+    made.file.write_bytes(whole[:-200])
+    with pytest.raises(BadInput):
+        restore(there, made.file)
+    assert not (tmp_path / "new" / "digest.key").exists()
+    made.file.write_bytes(whole)
     restore(there, made.file)
     assert (tmp_path / "new" / "digest.key").read_bytes() == app.secret
 

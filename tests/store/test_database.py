@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -123,6 +124,20 @@ def test_a_file_that_others_keep_busy_is_said_not_to_be_cleared(sqlite_url: str)
     other.close()
     assert not wipe(sessions, ["ann@example.org"])
     sessions.engine.dispose()
+
+
+def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        sessions = open_database(f"sqlite:///{tmp_path / 'digest.db'}")
+        migrate(sessions)
+        with sessions.reading():
+            modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+        sessions.engine.dispose()
+    finally:
+        os.umask(before)
+    assert modes["digest.db"] == 0o600
+    assert set(modes.values()) == {0o600}
 
 
 def test_instants_come_back_in_utc_whatever_zone_they_had(sessions: Sessions) -> None:

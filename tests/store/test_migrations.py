@@ -205,6 +205,25 @@ def test_a_migration_that_is_killed_goes_on_where_it_was(
         assert session.scalar(text(unusable)) == 0
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_while_all_subscribers_are_written_others_go_on_reading_them(first: Sessions) -> None:
+    move(first, "0011")
+    looked: list[int] = []
+
+    def look(_c: object, _cursor: object, said: str, *_more: object) -> None:
+        if said.startswith("UPDATE subscribers"):
+            with first.engine.connect() as other:
+                other.execute(text("SET LOCAL lock_timeout = '1s'"))
+                looked.extend(other.scalars(text("SELECT id FROM subscribers ORDER BY id")))
+
+    event.listen(first.engine, "before_cursor_execute", look)
+    try:
+        move(first, "0012")
+    finally:
+        event.remove(first.engine, "before_cursor_execute", look)
+    assert looked == [1, 7]
+
+
 _, *OLDER = [one.revision for one in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
