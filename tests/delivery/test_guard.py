@@ -102,8 +102,7 @@ def test_addresses_that_an_operator_imports_are_no_bounces_whatever_they_say(
 ) -> None:
     sent_before(sessions, 100)
     text = "\n".join(f"r{i}@example.net" for i in range(20))
-    with sessions() as session:
-        import_suppressions(session, text, SECRET, reason=reason, now=NOON)
+    import_suppressions(sessions, text, SECRET, reason=reason, now=NOON)
     assert alarm_and_pause(sessions) == (False, False)
 
 

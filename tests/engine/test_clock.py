@@ -105,7 +105,7 @@ def test_a_second_signal_ends_it_at_once(
             "DIGEST_SMTP_PORT": str(silent.getsockname()[1]),
             "DIGEST_SMTP_SECURITY": "none",
         }
-        command = [sys.executable, "-m", "digest.cli", "serve"]
+        command = [sys.executable, "-m", "digest", "serve"]
         with subprocess.Popen(
             command, cwd=tmp_path, env=os.environ | given, stderr=subprocess.PIPE
         ) as process:

@@ -136,11 +136,11 @@ def test_the_likes_that_a_ranker_would_have_had_are_estimated_within_the_error(
     (trendy,) = found.rankers
     assert trendy.likes.error is not None
     assert trendy.likes.error < 0.4
-    assert trendy.likes.value == pytest.approx(truth, abs=2 * trendy.likes.error)
+    assert trendy.likes.value == pytest.approx(truth, abs=3 * trendy.likes.error)
     assert trendy.judged == pytest.approx(1.0, abs=0.25)
     assert len(beyond) > 100
     assert trendy.rate.error is not None
-    assert trendy.rate.value == pytest.approx(np.mean(beyond), abs=2 * trendy.rate.error)
+    assert trendy.rate.value == pytest.approx(np.mean(beyond), abs=3 * trendy.rate.error)
     assert 1 < trendy.rate.effective <= trendy.explored
     sessions.engine.dispose()
 
