@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from sqlalchemy.orm import Session
 
 from digest.papers.embedding import vectors_of
+from digest.papers.filed import is_filed
 from digest.papers.identity import text_of
 from digest.ranking.meanings import LEAST_LIKES, with_meanings
 from digest.ranking.space import READERS, Space, fit_space
@@ -174,6 +175,7 @@ def _background(session: Session, encoder: str, now: datetime) -> list[str]:
     query = (
         select(Paper.text_hash)
         .join(VectorRow, (VectorRow.encoder == encoder) & (VectorRow.text_hash == Paper.text_hash))
+        .where(~is_filed())
         .order_by(Paper.ready_at.desc(), Paper.id.desc())
         .limit(BACKGROUND)
     )

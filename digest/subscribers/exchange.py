@@ -17,7 +17,8 @@ from digest.errors import BadInput
 from digest.settings import SubscriberDefaults
 from digest.store import Sessions
 from digest.store.tables import Base, Paper
-from digest.subscribers.life import add, find, read_subscriber
+from digest.subscribers.life import add
+from digest.subscribers.roster import find, read_subscriber
 from digest.subscribers.subscription import FIELDS
 
 # The tables that an export holds. Every other one of `tables_of_subscribers` needs its reason.

@@ -3,24 +3,23 @@
 Before `confirm` one mail a day is queued at most, the one that asks for it; after `leave` none.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from difflib import get_close_matches
 from itertools import count
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
 from sqlalchemy import CursorResult, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from digest.delivery.suppression import address_key, is_suppressed
 from digest.editions import local_date_of, next_due, zone_of
-from digest.errors import BadInput, Unknown
+from digest.errors import BadInput
 from digest.languages import Message, msgid
 from digest.links import Claim
 from digest.papers.filed import forget_filed
 from digest.profiles.interests import MOST, interests_of, set_interest
-from digest.settings import Frequency, SubscriberDefaults
+from digest.settings import SubscriberDefaults
 from digest.store import insert
 from digest.store.deliveries import cancel, queue
 from digest.store.tables import (
@@ -36,6 +35,7 @@ from digest.store.tables import (
     SubscriberState,
     VoteRow,
 )
+from digest.subscribers.roster import SubscriberView, held, held_as, known, view_of
 from digest.subscribers.subscription import (
     Subscription,
     name_of,
@@ -60,29 +60,8 @@ _PAUSE_INSTEAD = timedelta(days=28)
 _TIME_TO_CONFIRM = timedelta(days=7)
 _LONGEST_RHYTHM = timedelta(days=8)
 _LAST_YEAR = 2200
-_MOST_COMPARED = 1000
 _WHEN = ("timezone", "hour", "frequency")
 _SETTINGS = (*_WHEN, "length", "mix", "min_probability", "language")
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriberView:
-    """A subscriber as they stand."""
-
-    id: int
-    address: str
-    state: SubscriberState
-    timezone: str
-    hour: int
-    frequency: Frequency
-    length: int
-    mix: float
-    min_probability: float | None
-    language: str | None
-    created_at: datetime
-    confirmed_at: datetime | None
-    paused_until: date | None
-    next_due_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,23 +126,23 @@ def add(
     either. Raises BadInput as `parse_subscription` does.
     """
     asked = parse_subscription(given, defaults)
-    known = _known(session, asked.address)
+    before = known(session, asked.address)
     if is_suppressed(session, asked.address, secret):
-        return Added("is suppressed", _view(known) if known else None)
-    if known is not None:
-        asked = parse_subscription({**_settings_of(known), **given}, defaults)
+        return Added("is suppressed", view_of(before) if before else None)
+    if before is not None:
+        asked = parse_subscription({**_settings_of(before), **given}, defaults)
     row, is_new = _row_for(session, asked, now)
     if confirmed and row.state in ("left", "suspended"):
-        return Added("has left" if row.state == "left" else "is suspended", _view(row))
-    before = row.state
+        return Added("has left" if row.state == "left" else "is suspended", view_of(row))
+    state = row.state
     changed = _settle(session, row, asked, now)
     if confirmed and row.state == "pending":
         _activate(row, now)
         _note(session, row, "added by operator", CONSENT, now, form="the operator's word")
     elif row.state not in ("active", "paused"):
         _ask(session, row, now)
-    outcome: AddedAs = "changed" if changed or row.state != before else "unchanged"
-    return Added("added" if is_new else outcome, _view(row))
+    outcome: AddedAs = "changed" if changed or row.state != state else "unchanged"
+    return Added("added" if is_new else outcome, view_of(row))
 
 
 def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
@@ -171,7 +150,7 @@ def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
 
     Raises Unknown for one who is gone, BadInput for one who has left since.
     """
-    row = _row(session, claim.subscriber_id)
+    row = held(session, claim.subscriber_id)
     if row.state == "left":
         raise BadInput(
             msgid("this address was unsubscribed after that mail; please subscribe again")
@@ -180,7 +159,7 @@ def confirm(session: Session, claim: Claim, *, now: datetime) -> SubscriberView:
         _take_on(session, row, now)
         _activate(row, now)
         _note(session, row, "confirmed", CONSENT, now, form="the button that the mail leads to")
-    return _view(row)
+    return view_of(row)
 
 
 def leave(
@@ -191,7 +170,7 @@ def leave(
     With `goodbye` a last mail says so to one who was subscribed: it may have been a machine that
     pressed. Nobody else gets it, nor who leaves by their mail program.
     """
-    row = _row(session, who.subscriber_id if isinstance(who, Claim) else who)
+    row = held(session, who.subscriber_id if isinstance(who, Claim) else who)
     if row.state != "left":
         subscribed = row.state in ("active", "paused")
         row.state, row.left_at, row.next_due_at, row.paused_until = "left", now, None, None
@@ -199,7 +178,7 @@ def leave(
         cancel(session, row.id, now)
         if goodbye and subscribed:
             queue(session, kind="goodbye", subscriber_id=row.id, now=now)
-    return _view(row)
+    return view_of(row)
 
 
 def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime) -> SubscriberView:
@@ -207,7 +186,7 @@ def get_less(session: Session, claim: Claim, instead: Instead, *, now: datetime)
 
     Raises Unknown, and BadInput for one who is neither active nor paused.
     """
-    row = _row(session, claim.subscriber_id)
+    row = held(session, claim.subscriber_id)
     if row.state not in ("active", "paused"):
         raise _is_not(row, msgid("%(address)s is %(state)s: there is no mail to get less of"))
     if instead == "weekly":
@@ -241,7 +220,7 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
 
     Raises BadInput for a day that is not to come, or farther away than any clock is sure of.
     """
-    row = _find(session, who)
+    row = held_as(session, who)
     if row.state not in ("active", "paused"):
         raise _is_not(
             row, msgid("%(address)s is %(state)s: only an active subscriber can be paused")
@@ -258,7 +237,7 @@ def pause(session: Session, who: str | int, until: date | None, *, now: datetime
         # Their pause is no silence.
         _sign(row, row.next_due_at or now)
     cancel(session, row.id, now)
-    return _view(row)
+    return view_of(row)
 
 
 def resume(session: Session, who: str | int, *, secret: bytes, now: datetime) -> SubscriberView:
@@ -266,7 +245,7 @@ def resume(session: Session, who: str | int, *, secret: bytes, now: datetime) ->
 
     Raises BadInput where the address is on the suppression list, or is not theirs to be mailed.
     """
-    row = _find(session, who)
+    row = held_as(session, who)
     if is_suppressed(session, row.address, secret):
         raise BadInput(
             msgid(
@@ -283,7 +262,7 @@ def resume(session: Session, who: str | int, *, secret: bytes, now: datetime) ->
         raise _is_not(
             row, msgid("%(address)s is %(state)s: only they themselves can subscribe again")
         )
-    return _view(row)
+    return view_of(row)
 
 
 def wake(session: Session, now: datetime) -> int:
@@ -311,12 +290,12 @@ def change(
     session: Session, who: str | int, changes: Mapping[str, object], *, now: datetime
 ) -> SubscriberView:
     """Set what `changes` names of a subscriber's settings; an `interest` is added to theirs."""
-    row = _find(session, who)
+    row = held_as(session, who)
     asked = {**_settings_of(row), **changes, "address": row.address}
     # Saving what is there already may have been a machine that presses everything.
     if _settle(session, row, parse_subscription(asked, SubscriberDefaults()), now):
         _sign(row, now)
-    return _view(row)
+    return view_of(row)
 
 
 def erase(session: Session, who: str | int) -> Erased:
@@ -324,7 +303,7 @@ def erase(session: Session, who: str | int) -> Erased:
 
     What may be left is for `digest.engine.erase`: mails in a folder, and the database's own files.
     """
-    row = _find(session, who)
+    row = held_as(session, who)
     mails = select(Delivery.message_id).where(Delivery.subscriber_id == row.id)
     erased = Erased(row.address, row.address_key, tuple(session.scalars(mails)))
     session.execute(delete(Subscriber).where(Subscriber.id == row.id))
@@ -357,71 +336,8 @@ def expire_pending(session: Session, now: datetime) -> int:
     return n
 
 
-def find(session: Session, address: str) -> SubscriberView:
-    """The subscriber of an address, however it is spelt. Raises Unknown, with the nearest one."""
-    return _view(_find(session, address))
-
-
-def read_subscriber(session: Session, subscriber_id: int) -> SubscriberView:
-    """The subscriber of a claim. Raises Unknown."""
-    row = session.get(Subscriber, subscriber_id)
-    if row is None:
-        raise Unknown(msgid("this subscription no longer exists"))
-    return _view(row)
-
-
-def list_subscribers(
-    session: Session, state: str | None = None, limit: int | None = None
-) -> list[SubscriberView]:
-    """Subscribers by address. Raises BadInput for a `state` that there is not."""
-    if state is not None and state not in get_args(SubscriberState):
-        states = ", ".join(get_args(SubscriberState))
-        raise BadInput(f"one of {states}, not {state!r}", field="state")
-    query = select(Subscriber).order_by(Subscriber.address_key).limit(limit)
-    if state is not None:
-        query = query.where(Subscriber.state == state)
-    return [_view(row) for row in session.scalars(query)]
-
-
-def _view(row: Subscriber) -> SubscriberView:
-    return SubscriberView(
-        **{field.name: getattr(row, field.name) for field in fields(SubscriberView)}
-    )
-
-
 def _is_not(row: Subscriber, message: str) -> BadInput:
     return BadInput(msgid(message, address=row.address, state=Message(_STATES[row.state])))
-
-
-def _row(session: Session, subscriber_id: int) -> Subscriber:
-    """The row, held against others who would change it."""
-    row = session.get(Subscriber, subscriber_id, with_for_update=True)
-    if row is None:
-        raise Unknown(msgid("this subscription no longer exists"))
-    return row
-
-
-def _find(session: Session, who: str | int) -> Subscriber:
-    """By address, however it is spelt, or by number."""
-    if isinstance(who, int):
-        return _row(session, who)
-    address = who
-    row = _known(session, address)
-    if row is None:
-        key = address_key(address)
-        alike = func.length(Subscriber.address_key).between(len(key) - 2, len(key) + 2)
-        first = Subscriber.address_key.startswith(key[:1], autoescape=True)
-        # Comparing takes long, and this may be a transaction that writes.
-        query = select(Subscriber.address).where(first, alike).limit(_MOST_COMPARED)
-        known: Sequence[str] = session.scalars(query).all()
-        near = get_close_matches(address, known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise Unknown(f"nobody is subscribed as {address}{hint}")
-    return row
-
-
-def _known(session: Session, address: str) -> Subscriber | None:
-    return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key(address)))
 
 
 def asked_in(signup: Signup) -> Subscription:

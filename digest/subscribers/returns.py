@@ -29,7 +29,8 @@ from digest.errors import BadInput, DigestError
 from digest.settings import BounceSettings
 from digest.store import Sessions, insert
 from digest.store.tables import Bounce, BounceKind, Delivery, Subscriber
-from digest.subscribers.life import find, leave
+from digest.subscribers.life import leave
+from digest.subscribers.roster import find
 
 log = logging.getLogger(__name__)
 
