@@ -137,7 +137,7 @@ def _embed(digest: App) -> None:
     with digest.sessions.reading() as session:
         n = len(pending(session, digest.encoder.identity))
     with progress("Embedding", n) as step:
-        embed_pending(digest.sessions, digest.encoder, at=now(), progress=step)
+        embed_pending(digest.sessions, digest.encoder, clock=now, progress=step)
 
 
 def _show(edition: Edition, *, as_json: bool, limit: int = 0) -> None:

@@ -7,17 +7,20 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Exists, delete, exists, func, select, tuple_, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from digest.editions.edition import Edition, EditionItem, PaperNote, Receipt, as_plain, freeze
 from digest.editions.items import facts_of, item_of
 from digest.editions.news import (
+    OVERLAP,
     Order,
     Wish,
     count_new,
+    has_papers,
+    last_of,
+    look_at,
     thin_because,
-    was_taken_back,
 )
 from digest.editions.notes import notes_for
 from digest.editions.receipts import receipts_of
@@ -40,8 +43,6 @@ log = logging.getLogger(__name__)
 
 # How far back a first edition looks.
 FIRST_WINDOW = timedelta(days=7)
-# A page may be committed by another process while an edition is built: look back a little further.
-OVERLAP = timedelta(minutes=10)
 # Subscribers whose editions are ranked together, and stored in one transaction.
 RANKED_AT_ONCE, STORED_AT_ONCE = 200, 50
 _A_DAY = timedelta(days=1)
@@ -68,12 +69,14 @@ class BuildReport:
 class Preview:
     """An edition as it would be frozen, the papers that lost, and the change that it was ranked by.
 
-    `ranker_change` is its number, None before the first.
+    `ranker_change` is its number, None before the first; `just_in` are papers that were as new as
+    could be, whether or not they were free for this subscriber.
     """
 
     edition: Edition
     runners_up: tuple[RunnerUp, ...]
     ranker_change: int | None
+    just_in: tuple[int, ...] = ()
 
 
 def due_subscribers(
@@ -184,14 +187,14 @@ def _orders(session: Session, subscriber_ids: Sequence[int], now: datetime) -> l
 def _ordered(
     session: Session, rows: Sequence[Subscriber], dates: Sequence[date], now: datetime
 ) -> list[Order]:
-    last = _last_with_papers(session, [row.id for row in rows], now)
+    last = last_of(session, [row.id for row in rows], now)
     first = _first_window(session, [row.id for row in rows if row.id not in last])
     return [
         Order(
             row.id,
             local_date,
-            last.get(row.id),
-            last[row.id] - OVERLAP
+            last[row.id].at if row.id in last else None,
+            last[row.id].at - OVERLAP
             if row.id in last
             else min(now - FIRST_WINDOW, first.get(row.id, now)),
             Wish(row.length, row.mix, row.min_probability or 0.0),
@@ -209,28 +212,6 @@ def _date_of(row: Subscriber, now: datetime) -> date:
     return local_date_of(row.timezone, asked_at) if asked_at > at else day
 
 
-def _last_with_papers(
-    session: Session, subscriber_ids: Sequence[int], now: datetime
-) -> dict[int, datetime]:
-    """When each subscriber's last edition that showed them papers was built."""
-    # Backwards in an index to the first that did: however many came before.
-    last = (
-        select(EditionRow.built_at)
-        .where(
-            EditionRow.subscriber_id == Subscriber.id,
-            EditionRow.built_at < now,
-            _has_papers(),
-            ~was_taken_back(),
-        )
-        .order_by(EditionRow.local_date.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    query = select(Subscriber.id, last).where(Subscriber.id.in_(subscriber_ids))
-    found: dict[int, datetime | None] = dict(session.execute(query).all())
-    return {id_: at for id_, at in found.items() if at is not None}
-
-
 def _first_window(session: Session, subscriber_ids: Sequence[int]) -> dict[int, datetime]:
     """How far back the first edition looked of those whom none has reached yet."""
     query = (
@@ -239,10 +220,6 @@ def _first_window(session: Session, subscriber_ids: Sequence[int]) -> dict[int, 
         .group_by(EditionRow.subscriber_id)
     )
     return dict(session.execute(query).all()) if subscriber_ids else {}
-
-
-def _has_papers() -> Exists:
-    return exists().where(EditionItemRow.edition_id == EditionRow.id)
 
 
 def _previews(
@@ -263,6 +240,7 @@ def _previews(
     rankings = [ranked.of(i) for i in range(len(orders))]
     facts = facts_of(session, rankings)
     receipts = receipts_of(session, orders, shard.ground, first, now=now)
+    just_in = tuple(id_ for id_, at in shard.new.at.items() if at > now - OVERLAP)
     return [
         _preview(
             order,
@@ -277,6 +255,7 @@ def _previews(
             thin=thin[order.local_date],
             receipt=receipts.get(order.subscriber_id),
             ranker_change=ruling.number,
+            just_in=just_in,
             now=now,
         )
         for order, ranking, known in zip(orders, rankings, first.known, strict=True)
@@ -294,6 +273,7 @@ def _preview(
     thin: str,
     receipt: Receipt | None = None,
     ranker_change: int | None = None,
+    just_in: tuple[int, ...] = (),
     now: datetime,
 ) -> Preview:
     edition = Edition(
@@ -309,7 +289,7 @@ def _preview(
         language=order.language,
         receipt=receipt,
     )
-    return Preview(edition, ranking.runners_up, ranker_change)
+    return Preview(edition, ranking.runners_up, ranker_change, just_in)
 
 
 def _pages(session: Session, orders: Sequence[Order], now: datetime) -> dict[datetime, str]:
@@ -360,15 +340,19 @@ def _store(
     dates = [(order.subscriber_id, order.local_date) for order, one in wanted if one.edition.items]
     this_date = tuple_(EditionRow.subscriber_id, EditionRow.local_date).in_(dates)
     session.execute(
-        delete(EditionRow).where(this_date, ~_has_papers()),
+        delete(EditionRow).where(this_date, ~has_papers()),
         execution_options={"synchronize_session": False},
     )
+    looks = {papers: look_at(session, papers, now) for papers in {one.just_in for _, one in wanted}}
     new = dict(
         session.execute(
             insert(session, _EDITIONS)
             .on_conflict_do_nothing()
             .returning(_EDITIONS.c.subscriber_id, _EDITIONS.c.id),
-            [_edition_row(order, one, encoder, pages[order.since], now) for order, one in wanted],
+            [
+                _edition_row(order, one, encoder, pages[order.since], looks[one.just_in], now)
+                for order, one in wanted
+            ],
         ).all()
         if wanted
         else ()
@@ -436,7 +420,7 @@ def _move_on(session: Session, next_due_at: Mapping[int, datetime]) -> None:
 
 
 def _edition_row(
-    order: Order, made: Preview, encoder: str, pages: str, now: datetime
+    order: Order, made: Preview, encoder: str, pages: str, look: str | None, now: datetime
 ) -> dict[str, Any]:
     edition = made.edition
     return {
@@ -454,6 +438,7 @@ def _edition_row(
         "receipt": edition.receipt and as_plain(edition.receipt),
         "pages": pages,
         "ranker_change": made.ranker_change,
+        "look": look,
     }
 
 

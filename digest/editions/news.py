@@ -1,10 +1,11 @@
 """What is new to whom: the candidates of a shard, and which of them each reader may be shown."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from hashlib import sha256
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,17 +22,22 @@ from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
 from digest.profiles.signals import places_of
 from digest.ranking.types import Candidates
-from digest.store import parts
+from digest.store import insert, parts
 from digest.store.tables import (
     Delivery,
     EditionItemRow,
     EditionRow,
     ListingRow,
+    Look,
     Paper,
+    Subscriber,
     Verdict,
     VoteRow,
 )
 
+# A page may be committed by another process while an edition is built: the next one looks back a
+# little further, at what this one had not before it.
+OVERLAP = timedelta(minutes=10)
 # Papers whose numbers are not further below the newest than so many times the candidates.
 YOUNG = 4
 
@@ -54,8 +60,7 @@ class Wish:
 class Order:
     """One edition to make: for whom, for which date, from what time on papers are new.
 
-    `last` is when they last had papers. What came in between `since` and `last` may have been
-    missed then, so it is looked at again, but is not counted as new.
+    `last` is when they last had papers.
     """
 
     subscriber_id: int
@@ -64,6 +69,13 @@ class Order:
     since: datetime
     wish: Wish
     language: str | None = None
+
+
+class Last(NamedTuple):
+    """When an edition was built, and the look that it was made from."""
+
+    at: datetime
+    look: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,8 @@ def had_by(
 ) -> dict[int, set[int]]:
     """Of the papers that are new, those that each subscriber was shown before, or voted on.
 
-    A paper is had with any other of its work. Some others may be among them.
+    A paper is had with any other of its work. What their last edition passed over is had as well,
+    unless it has come in again. Some others may be among them.
     """
     had: dict[int, set[int]] = {owner: set() for owner in owners}
     ids = new.candidates.ids.tolist()
@@ -208,7 +221,56 @@ def had_by(
     for owner, paper_id, edition_id in found:
         if edition_id in came:
             had[owner].update([paper_id, *copies[paper_id]])
+    last = last_of(session, owners, now)
+    looks = _looks(session, {one.look for one in last.values() if one.look})
+    for owner, one in last.items():
+        had[owner].update(
+            id_ for id_ in looks.get(one.look, ()) if id_ in new.at and new.at[id_] <= one.at
+        )
     return had
+
+
+def last_of(session: Session, subscriber_ids: Sequence[int], now: datetime) -> dict[int, Last]:
+    """Each subscriber's last edition that showed them papers."""
+    # Backwards in an index to the first that did: however many came before.
+    last = (
+        select(EditionRow.id)
+        .where(
+            EditionRow.subscriber_id == Subscriber.id,
+            EditionRow.built_at < now,
+            has_papers(),
+            ~was_taken_back(),
+        )
+        .order_by(EditionRow.local_date.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    ids = session.scalars(select(last).where(Subscriber.id.in_(subscriber_ids)))
+    query = select(EditionRow.subscriber_id, EditionRow.built_at, EditionRow.look)
+    return {
+        who: Last(at, look)
+        for some in parts(id_ for id_ in ids if id_ is not None)
+        for who, at, look in session.execute(query.where(EditionRow.id.in_(some)))
+    }
+
+
+def look_at(session: Session, paper_ids: Sequence[int], now: datetime) -> str | None:
+    """Remember that editions had these papers before them; by which id, None for no papers."""
+    if not paper_ids:
+        return None
+    id_ = sha256(" ".join(map(str, paper_ids)).encode()).hexdigest()
+    row = {"id": id_, "at": now, "paper_ids": list(paper_ids)}
+    session.execute(insert(session, Look).values(row).on_conflict_do_nothing())
+    return id_
+
+
+def _looks(session: Session, ids: Collection[str]) -> dict[str | None, list[int]]:
+    return dict(session.execute(select(Look.id, Look.paper_ids).where(Look.id.in_(ids))).all())
+
+
+def has_papers() -> Exists:
+    """Of an `EditionRow`: there is something in it."""
+    return exists().where(EditionItemRow.edition_id == EditionRow.id)
 
 
 def was_taken_back() -> Exists:
@@ -241,5 +303,4 @@ def _said_of(day: SourceDay) -> str:
 
 def count_new(order: Order, new: News, had: set[int]) -> int:
     """How many papers are new to a subscriber."""
-    since = order.last or order.since
-    return sum(at > since and id_ not in had for id_, at in new.at.items())
+    return sum(at > order.since and id_ not in had for id_, at in new.at.items())

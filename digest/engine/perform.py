@@ -53,7 +53,7 @@ def perform(
         case "signup":
             return look_at(app.sessions, *job.ids, secret=app.secret, now=now)
         case "embed":
-            return _counted({"embedded": _embed(app, job, now)})
+            return _counted({"embedded": _embed(app, job, clock)})
         case "compose":
             built = build_editions(app.sessions, job.ids, app.encoder.identity, now=now)
             return _counted(asdict(built))
@@ -101,10 +101,10 @@ def _counted(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{n} {what}" for what, n in counts.items()) or "none"
 
 
-def _embed(app: "App", job: Job, now: datetime) -> int:
+def _embed(app: "App", job: Job, clock: Callable[[], datetime]) -> int:
     if job.name == "interests":
         return embed_interests(app.sessions, app.encoder, ids=job.ids)
-    return embed_pending(app.sessions, app.encoder, at=now, ids=job.ids)
+    return embed_pending(app.sessions, app.encoder, clock=clock, ids=job.ids)
 
 
 def _deliver(app: "App", clock: Callable[[], datetime], stop: Callable[[], bool]) -> str:

@@ -223,7 +223,7 @@ class _Life:
                 reports.append(ingest_file(self._sessions, "replay", file, at=_at(day, _READ)))
             except UnreadablePage as error:
                 self._unreadable.append(f"{file.name}: {error}")
-        embed_pending(self._sessions, self._encoder, at=_at(day, _EMBEDDED))
+        embed_pending(self._sessions, self._encoder, clock=lambda: _at(day, _EMBEDDED))
         now = _at(day, _BUILT)
         with self._sessions.reading() as session:
             due = due_subscribers(session, now)

@@ -116,7 +116,7 @@ def collect(
         for label, read, mark in _contents(source, visits, problems):
             try:
                 page = read()
-                told = ingest_bytes(sessions, source.name, page, at=at)
+                told = ingest_bytes(sessions, source.name, page, at=clock())
                 pages.append(told)
                 if told.problem:
                     problems.append(f"{label}: {told.problem}")

@@ -112,14 +112,14 @@ def embed_pending(
     sessions: Sessions,
     encoder: Encoder,
     *,
-    at: datetime,
+    clock: Callable[[], datetime],
     ids: Collection[int] | None = None,
     limit: int | None = None,
     progress: Step = _nobody,
 ) -> int:
     """Embed papers that have no vector of this encoder; how many were encoded.
 
-    Of these `ids` if they are given, at most `limit`.
+    Of these `ids` if they are given, at most `limit`. They are ready when all of them are.
     """
     with sessions.reading() as session:
         papers = pending(session, encoder.identity, ids=ids, limit=limit)
@@ -130,6 +130,7 @@ def embed_pending(
 
     done = _store(sessions, encoder.identity, list(papers), encode, progress)
     with sessions() as session:
+        at = clock()
         for hashes in parts(papers):
             embedded = update(Paper).where(Paper.text_hash.in_(hashes))
             session.execute(embedded.values(embedded_by=encoder.identity))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from digest.settings import RetentionSettings
 from digest.store.database import Sessions
-from digest.store.tables import Base, Bounce, Delivery, EditionRow, Page
+from digest.store.tables import Base, Bounce, Delivery, EditionRow, Look, Page
 
 # Rows of a table that one transaction deletes, with all that hangs on them: no lock is held long.
 AT_ONCE = 500
@@ -56,6 +56,7 @@ def _past(
     if retention.mails:
         before = now - timedelta(days=retention.mails)
         yield EditionRow, (EditionRow.built_at < before,)
+        yield Look, (Look.at < before,)
         yield Delivery, (Delivery.edition_id.is_(None), Delivery.created_at < before)
         yield Bounce, (Bounce.delivery_id.is_(None), Bounce.at < before)
     if retention.pages:

@@ -494,6 +494,7 @@ class EditionRow(Base):
     `notes` tell what became of papers that they liked.
     `language` is the reader's of that day, `pages` a hash over the pages that were new to them.
     `ranker_change` is the number of the one by which it was ranked, None before the first.
+    `look` is the one that it was made from, None where nothing had just come in.
     """
 
     __tablename__ = "editions"
@@ -518,6 +519,21 @@ class EditionRow(Base):
     receipt: Mapped[dict[str, Any] | None]
     pages: Mapped[str | None] = mapped_column(String(64))
     ranker_change: Mapped[int | None]
+    look: Mapped[str | None] = mapped_column(String(64))
+
+
+class Look(Base):
+    """The papers that were new shortly before editions were built: they had their chance.
+
+    `id` is a SHA-256 over them, so that one row serves all editions of a morning.
+    """
+
+    __tablename__ = "looks"
+    __table_args__ = (Index(None, "at"),)
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    at: Mapped[datetime]
+    paper_ids: Mapped[list[Any]]
 
 
 class EditionItemRow(Base):

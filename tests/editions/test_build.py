@@ -31,6 +31,7 @@ from tests.editions.world import (
     build,
     count,
     edition,
+    list_again,
     rows,
     titles,
 )
@@ -161,6 +162,30 @@ def test_a_paper_committed_late_is_in_the_next_edition(sessions: Sessions) -> No
     add_papers(sessions, TOPICS[2:3], MONDAY + timedelta(hours=4))
     build(sessions, reader, MONDAY + DAY)
     assert sorted(titles(edition(sessions, reader))) == sorted(TOPICS[1:3])
+
+
+def test_what_an_edition_passed_over_is_not_for_the_next_one(sessions: Sessions) -> None:
+    reader = add_reader(sessions, length=2)
+    add_papers(sessions, TOPICS, MONDAY - timedelta(minutes=1))
+    build(sessions, reader, MONDAY)
+    assert edition(sessions, reader).n_candidates == 4
+    add_papers(sessions, ["committed late"], MONDAY - timedelta(minutes=1))
+    build(sessions, reader, MONDAY + DAY)
+    found = edition(sessions, reader)
+    assert (titles(found), found.n_candidates) == (["committed late"], 1)
+
+
+def test_what_an_edition_passed_over_is_new_again_where_a_page_lists_it_again(
+    sessions: Sessions,
+) -> None:
+    reader = add_reader(sessions, length=2)
+    ids = add_papers(sessions, TOPICS, MONDAY - timedelta(minutes=1))
+    build(sessions, reader, MONDAY)
+    shown = {item.paper_id for item in edition(sessions, reader).items}
+    (again, _) = sorted(set(ids) - shown)
+    list_again(sessions, again, MONDAY + timedelta(hours=3))
+    build(sessions, reader, MONDAY + DAY)
+    assert [item.paper_id for item in edition(sessions, reader).items] == [again]
 
 
 def test_a_paper_shown_before_is_not_counted_as_new(sessions: Sessions) -> None:

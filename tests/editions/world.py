@@ -39,6 +39,17 @@ def add_papers(
         return [paper.id for paper in papers]
 
 
+def list_again(sessions: Sessions, paper_id: int, at: datetime) -> None:
+    """Another page has it, too."""
+    with sessions() as session:
+        page = Page(
+            source="t", reader="hf-daily", sha256="t" * 64, content=b"", page_date=None, seen_at=at
+        )
+        session.add(page)
+        session.flush()
+        session.add(_listing(page, session.get_one(Paper, paper_id), 1))
+
+
 def withdraw(sessions: Sessions, paper_id: int, at: datetime) -> None:
     """Its authors take it back."""
     with sessions() as session:

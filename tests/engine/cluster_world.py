@@ -82,7 +82,7 @@ def read_papers(app: App, *titles: str, at: datetime | None = None) -> None:
     at = at or right_now() - timedelta(minutes=1)
     papers = {title: f"We study {title}." for title in titles}
     ingest_bytes(app.sessions, "daily", page(at.date(), papers), at=at)
-    embed_pending(app.sessions, Stand(), at=at)
+    embed_pending(app.sessions, Stand(), clock=lambda: at)
 
 
 def sign_up(app: App, n: int) -> None:

@@ -65,15 +65,29 @@ def ready(sessions: Sessions) -> list[datetime | None]:
 
 def test_every_paper_is_embedded_once_and_then_ready(sessions: Sessions) -> None:
     add_papers(sessions, 3)
-    assert embed_pending(sessions, WORDS, at=NOON) == 3
+    assert embed_pending(sessions, WORDS, clock=lambda: NOON) == 3
     assert ready(sessions) == [NOON] * 3
-    assert embed_pending(sessions, WORDS, at=NOON + timedelta(hours=1)) == 0
+    assert embed_pending(sessions, WORDS, clock=lambda: NOON + timedelta(hours=1)) == 0
     assert ready(sessions) == [NOON] * 3
+
+
+def test_papers_are_ready_when_they_are_embedded_however_long_that_takes(
+    sessions: Sessions,
+) -> None:
+    add_papers(sessions, BATCH + 1)
+    hours: list[int] = []
+    embed_pending(
+        sessions,
+        WORDS,
+        clock=lambda: NOON + timedelta(hours=len(hours)),
+        progress=hours.append,
+    )
+    assert {*ready(sessions)} == {NOON + timedelta(hours=2)}
 
 
 def test_the_vector_kept_is_of_the_text_and_less_of_the_title(sessions: Sessions) -> None:
     add_papers(sessions, 1)
-    embed_pending(sessions, WORDS, at=NOON)
+    embed_pending(sessions, WORDS, clock=lambda: NOON)
     text = "Bees 0. They count."
     with sessions.reading() as session:
         kept = vectors_of(session, WORDS.identity, [text_hash(text)])[text_hash(text)]
@@ -86,13 +100,13 @@ def test_the_vector_kept_is_of_the_text_and_less_of_the_title(sessions: Sessions
 def test_two_papers_of_one_text_are_embedded_once_and_are_both_ready(sessions: Sessions) -> None:
     add_papers(sessions, 1)
     add_papers(sessions, 1)
-    assert embed_pending(sessions, WORDS, at=NOON) == 1
+    assert embed_pending(sessions, WORDS, clock=lambda: NOON) == 1
     assert ready(sessions) == [NOON, NOON]
 
 
 def test_the_newest_papers_are_embedded_first(sessions: Sessions) -> None:
     add_papers(sessions, 3)
-    assert embed_pending(sessions, WORDS, at=NOON, limit=2) == 2
+    assert embed_pending(sessions, WORDS, clock=lambda: NOON, limit=2) == 2
     assert ready(sessions) == [None, NOON, NOON]
     with sessions.reading() as session:
         assert list(pending(session, WORDS.identity).values()) == [
@@ -103,8 +117,8 @@ def test_the_newest_papers_are_embedded_first(sessions: Sessions) -> None:
 def test_another_encoder_embeds_all_again_and_mixes_with_none(sessions: Sessions) -> None:
     other = WordEncoder(d=32)
     add_papers(sessions, 2)
-    embed_pending(sessions, WORDS, at=NOON)
-    assert embed_pending(sessions, other, at=NOON) == 2
+    embed_pending(sessions, WORDS, clock=lambda: NOON)
+    assert embed_pending(sessions, other, clock=lambda: NOON) == 2
     with sessions.reading() as session:
         hashes = session.scalars(select(Paper.text_hash)).all()
         for encoder in WORDS, other:
@@ -116,8 +130,8 @@ def test_a_crash_costs_one_batch(sessions: Sessions) -> None:
     add_papers(sessions, 2 * BATCH + 1)
     encoder: Encoder = Stumbling()
     with pytest.raises(MemoryError):
-        embed_pending(sessions, encoder, at=NOON)
-    assert embed_pending(sessions, encoder, at=NOON) == BATCH + 1
+        embed_pending(sessions, encoder, clock=lambda: NOON)
+    assert embed_pending(sessions, encoder, clock=lambda: NOON) == BATCH + 1
     assert ready(sessions) == [NOON] * (2 * BATCH + 1)
 
 

@@ -62,7 +62,7 @@ def test_a_page_that_lists_a_filed_paper_makes_it_anew_and_its_votes_stay(
     file = b"""@misc{b, title={Buy our pills}, eprint={2603.00001}, doi={10.1000/anothers},
         author={Mallory}, abstract={Cheap.}, url={https://evil.example/shop}}"""
     import_file(sessions, mallory, file, now=NOON)
-    embed_pending(sessions, ENCODER, at=NOON)
+    embed_pending(sessions, ENCODER, clock=lambda: NOON)
     assert ingest(sessions, LISTED, at=NOON + DAY).n_new_papers == 1
     (paper,) = stored(sessions)
     assert (paper.title, paper.abstract, paper.authors) == (
@@ -96,7 +96,7 @@ def test_nobody_finds_what_only_a_library_names(sessions: Sessions) -> None:
     import_file(sessions, ada, DRAFT, now=NOON)
     import_file(sessions, ada, b"10.1000/x\n2603.00001\n", now=NOON)
     import_file(sessions, bob, b"@misc{c, title={Bees that count}}", now=NOON)
-    embed_pending(sessions, ENCODER, at=NOON)
+    embed_pending(sessions, ENCODER, clock=lambda: NOON)
     draft = stored(sessions)[-1]
     assert draft.title == "My Draft on Towels"
     with sessions() as session:
@@ -117,7 +117,7 @@ def test_an_erased_reader_takes_along_what_nobody_else_filed(sessions: Sessions)
     both = b"@misc{c, title={Rivers}}\n@misc{d, title={Bees that count}}\n"
     import_file(sessions, ada, both + DRAFT, now=NOON)
     import_file(sessions, bob, both, now=NOON)
-    embed_pending(sessions, ENCODER, at=NOON)
+    embed_pending(sessions, ENCODER, clock=lambda: NOON)
     n_vectors = len(rows_of(sessions, VectorRow))
     with sessions() as session:
         subscribers.erase(session, ada)

@@ -60,6 +60,6 @@ def people(sessions: Sessions, n: int) -> list[int]:
 def read_page(sessions: Sessions) -> dict[str, int]:
     """Ingest and embed the page; the papers' numbers by title."""
     ingest_page(sessions, "pages", TwoTopics(), b"two topics", at=NOON)
-    embed_pending(sessions, ENCODER, at=NOON)
+    embed_pending(sessions, ENCODER, clock=lambda: NOON)
     with sessions.reading() as session:
         return {paper.title: paper.id for paper in list_papers(session)}

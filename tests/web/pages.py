@@ -82,7 +82,7 @@ def _of_nobody(world: World) -> Walk:
         for n in range(2):
             row = session.get_one(Paper, add_paper(session, f"proteins {n}"))
             row.doi, row.code_url = f"10.1000/{n}", "https://code.example/"
-    embed_pending(world.app.sessions, world.app.encoder, limit=99, at=NOON)
+    embed_pending(world.app.sessions, world.app.encoder, limit=99, clock=lambda: NOON)
     other = replace(world, client=_under(world))
     yield from _get(other, "some", "/", "/trending", "/search", "/search?q=graphs")
     yield from _get(other, "too much", f"/search?q={'graphs ' * 40}")
@@ -171,7 +171,7 @@ def _edition(world: World) -> Walk:
         more = [add_paper(session, f"old {n}") for n in range(8)]
         vote = {"value": "saved", "via": "web", "at": NOON - timedelta(days=2)}
         session.add_all(VoteRow(subscriber_id=world.reader, paper_id=one, **vote) for one in more)
-    embed_pending(app.sessions, app.encoder, limit=99, at=NOON)
+    embed_pending(app.sessions, app.encoder, limit=99, clock=lambda: NOON)
     yield from _get(world, "many votes", path)
     for paper in (*ids[:3], ids[6]):
         yield from _get(

@@ -1,0 +1,34 @@
+"""What had just come in when an edition was built: the next one does not look at it again."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from digest.store.types import Json, UtcDateTime
+
+revision = "0017"
+down_revision = "0016"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Add a table and a column.
+
+    On PostgreSQL a nullable column without a default is a change of the catalogue alone. What an
+    edition names has no foreign key: it is forgotten as the editions are.
+    """
+    op.create_table(
+        "looks",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("at", UtcDateTime(), nullable=False),
+        sa.Column("paper_ids", Json, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_looks"),
+    )
+    op.create_index("ix_looks_at", "looks", ["at"])
+    op.add_column("editions", sa.Column("look", sa.String(64), nullable=True))
+
+
+def downgrade() -> None:
+    """Drop them: a few papers are looked at twice."""
+    op.drop_column("editions", "look")
+    op.drop_table("looks")
