@@ -55,6 +55,7 @@ def preview_(
     folder: Annotated[Path, typer.Option(help="Where the HTML and the text are written.")] = Path(),
     open_: Annotated[bool, typer.Option("--open", help="Open the HTML in a browser.")] = False,
     as_json: Json = False,
+    limit: Limit = 0,
 ) -> None:
     """Rank what is new for a subscriber without storing or sending anything; write the mail."""
     with opened(ctx) as digest:
@@ -72,7 +73,7 @@ def preview_(
     html, text = folder / f"{name}.html", folder / f"{name}.txt"
     write_text(html, mail.html)
     write_text(text, mail.text)
-    _show(made, as_json=as_json)
+    _show(made, as_json=as_json, limit=limit)
     note(f"Written: {html} and {text.name}. Nothing was stored or sent.")
     if open_:
         browse(html.resolve().as_uri())

@@ -27,7 +27,7 @@ from digest.editions.receipts import receipts_of
 from digest.editions.schedule import last_due, local_date_of, next_due
 from digest.editions.shard import shard_of
 from digest.errors import DigestError
-from digest.languages import msgid
+from digest.languages import Message, msgid
 from digest.ranking.types import Ranking, RunnerUp
 from digest.store import Sessions, insert
 from digest.store.deliveries import queue_editions
@@ -323,7 +323,9 @@ def _note(order: Order, *, n_items: int, n_candidates: int, known: bool, thin: s
     if not thin or n_items >= order.wish.length:
         return said
     # What is no sentence of its own goes on with the line on the day.
-    return f"{said} Of our sources, {thin}." if said else thin
+    if not said:
+        return thin
+    return msgid("%(said)s Of our sources, %(thin)s.", said=Message(said), thin=thin)
 
 
 def _store(
@@ -430,7 +432,8 @@ def _edition_row(
         "since": order.since,
         "encoder": encoder,
         "n_candidates": edition.n_candidates,
-        "note": edition.note,
+        "note": str(edition.note),
+        "note_said": edition.note.frozen() if isinstance(edition.note, Message) else None,
         "runners_up": [as_plain(runner_up) for runner_up in made.runners_up],
         "notes": [as_plain(note) for note in edition.paper_notes if edition.items],
         "is_first": edition.is_first,

@@ -11,7 +11,7 @@ from sqlalchemy import Text, cast, exists, select
 from sqlalchemy.orm import Session
 
 from digest.errors import Unknown
-from digest.languages import ENGLISH, Language, msgid
+from digest.languages import ENGLISH, Language, Message, msgid
 from digest.ranking.types import Lane
 from digest.store.tables import EditionItemRow, EditionRow, Paper, PaperNewsKind
 
@@ -96,7 +96,8 @@ class Receipt:
 class Edition:
     """One subscriber's digest for one of their local dates, frozen as it was built.
 
-    `language` is the reader's of that day, None for the operator's.
+    `note` is a word on the day, for `Language.said`; `language` is the reader's of that day, None
+    for the operator's.
     """
 
     edition_id: int
@@ -281,6 +282,7 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
             EditionRow.built_at,
             EditionRow.n_candidates,
             EditionRow.note,
+            EditionRow.note_said,
             EditionRow.notes,
             EditionRow.is_first,
             EditionRow.language,
@@ -294,7 +296,7 @@ def read_editions(session: Session, edition_ids: Collection[int]) -> dict[int, E
             row.local_date,
             row.built_at,
             row.n_candidates,
-            row.note,
+            Message.thawed(row.note_said) if row.note_said else row.note,
             tuple(items.get(row.id, ())),
             tuple(PaperNote(**note) for note in row.notes or ()),
             bool(row.is_first),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import reduce
 from hashlib import sha256
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Exists, Select, exists, func, select
 from sqlalchemy.orm import Session
 
+from digest.languages import Message, msgid
 from digest.papers.copies import linked_to
 from digest.papers.ingest import is_news
 from digest.papers.momentum import Momentum, momenta
@@ -31,7 +33,6 @@ from digest.store.tables import (
     Look,
     Paper,
     Subscriber,
-    Verdict,
     VoteRow,
 )
 
@@ -286,19 +287,28 @@ def thin_because(session: Session, local_date: date) -> str:
     last: dict[str, SourceDay] = {}
     for day in day_of_sources(session, local_date - timedelta(days=1), local_date):
         last[day.name] = day
-    return "; ".join(said for day in last.values() if (said := _said_of(day)))
+    said = [one for day in last.values() if (one := _said_of(day))]
+    return reduce(
+        lambda one, other: msgid("%(one)s; %(other)s", one=one, other=other), said or [""]
+    )
 
 
 def _said_of(day: SourceDay) -> str:
     # The other details name addresses and errors, which are for the operator.
-    words: dict[Verdict, str] = {
-        "quiet": f"{day.name} was quiet ({day.detail})",
-        "stale": f"{day.name} had nothing new yet",
-        "partial": f"{day.name} came only in part",
-        "unreadable": f"{day.name} could not be read",
-        "unreachable": f"{day.name} could not be reached",
-    }
-    return words.get(day.verdict, "")
+    match day.verdict:
+        case "quiet":
+            why = Message(day.detail)
+            return msgid("%(source)s was quiet (%(why)s)", source=day.name, why=why)
+        case "stale":
+            return msgid("%(source)s had nothing new yet", source=day.name)
+        case "partial":
+            return msgid("%(source)s came only in part", source=day.name)
+        case "unreadable":
+            return msgid("%(source)s could not be read", source=day.name)
+        case "unreachable":
+            return msgid("%(source)s could not be reached", source=day.name)
+        case "fresh":
+            return ""
 
 
 def count_new(order: Order, new: News, had: set[int]) -> int:

@@ -13,7 +13,7 @@ from gettext import GNUTranslations, NullTranslations
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from digest.errors import BadInput
 
@@ -37,6 +37,23 @@ class Message(str):
         said = super().__new__(cls, template % values if values else template)
         said.template, said.values = template, values
         return said
+
+    @classmethod
+    def thawed(cls, frozen: Mapping[str, Any]) -> Self:
+        """The message that was `frozen`."""
+        values = {
+            name: cls.thawed(value) if isinstance(value, dict) else value
+            for name, value in frozen["values"].items()
+        }
+        return cls(frozen["template"], values)
+
+    def frozen(self) -> dict[str, Any]:
+        """The message as JSON; its values are messages, texts and numbers."""
+        values = {
+            name: value.frozen() if isinstance(value, Message) else value
+            for name, value in self.values.items()
+        }
+        return {"template": self.template, "values": values}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,12 +83,14 @@ class Language:
         """Say what `msgid` has marked, with its values; other words stay as they are."""
         if not isinstance(message, Message):
             return self.translated(message)
-        values = {
-            name: self.said(value) if isinstance(value, Message) else value
-            for name, value in message.values.items()
-        }
+        values = {name: self._value(value) for name, value in message.values.items()}
         said = self.translated(message.template)
         return said % values if values else said
+
+    def _value(self, value: object) -> object:
+        if isinstance(value, Message):
+            return self.said(value)
+        return self.long_date(value) if isinstance(value, date) else value
 
     def translated(self, message: str) -> str:
         """`message` in this language with its %(name)s still in it, for who compiles a template."""

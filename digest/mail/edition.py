@@ -54,11 +54,10 @@ def edition_mail(
     """
     titles = [one_line(item.title) or spoken.gettext(_UNTITLED) for item in edition.items]
     headline = _headline(len(titles), edition.n_candidates, spoken)
-    note = shorten(one_line(edition.note), 500)
+    note = shorten(one_line(spoken.said(edition.note)), 500)
     # What is no sentence of its own goes on with the line on the day.
     if note and titles and note[-1] not in _SENTENCE_ENDS:
-        headline, note = f"{headline}; {spoken.translated(note)}", ""
-    note = spoken.translated(note)
+        headline, note = f"{headline}; {note}", ""
     return EditionMail(
         subject=_subject(titles, spoken),
         preheader=" · ".join(shorten(title, 80) for title in titles[1:3]) or note or headline,

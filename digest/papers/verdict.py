@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from digest.languages import msgid
 from digest.papers.ingest import IngestReport
 from digest.sources.calendars import calendar_of
 from digest.store.tables import SourceDayRow, Verdict
@@ -46,12 +47,12 @@ def judge(
     if calendar is None:
         if news_at and at - news_at > STALE:
             return "stale", f"nothing new since {news_at:%-d %B}"
-        return "quiet", "nothing new"
+        return "quiet", msgid("nothing new")
     if why := calendar.why_none(at):
         return "quiet", why
     due = calendar.last_due(at)
     if news_at and calendar.day_of(news_at) >= due:
-        return "quiet", "nothing new since the run before"
+        return "quiet", msgid("nothing new since the run before")
     found = "the same papers again" if any(page.n_listings for page in pages) else "an empty page"
     return "stale", f"{found}, where those of {due:%A, %-d %B} were due"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from digest.languages import msgid
 from digest.sources.arxiv import EASTERN
 
 _DAY = timedelta(days=1)
@@ -43,7 +44,7 @@ def calendar_of(reader: str) -> Calendar | None:
 
 def weekend(day: date) -> str | None:
     """Whether it is one, in words."""
-    return "a weekend" if day.weekday() in (_SATURDAY, _SUNDAY) else None
+    return msgid("a weekend") if day.weekday() in (_SATURDAY, _SUNDAY) else None
 
 
 def arxiv_rests(day: date) -> str | None:
@@ -63,16 +64,23 @@ def _holiday(day: date) -> str | None:
 
     In the last week of a year arXiv leaves out some days, other ones each year.
     """
-    fixed = {(1, 1): "New Year", (6, 19): "Juneteenth", (7, 4): "Independence Day"}
-    for (month, number), name in fixed.items():
+    fixed = {
+        (1, 1): msgid("a holiday of arXiv, New Year"),
+        (6, 19): msgid("a holiday of arXiv, Juneteenth"),
+        (7, 4): msgid("a holiday of arXiv, Independence Day"),
+    }
+    for (month, number), said in fixed.items():
         if day == _observed(date(day.year, month, number)):
-            return f"a holiday of arXiv, {name}"
-    moving = {(1, _MONDAY, 3): "Martin Luther King Day", (9, _MONDAY, 1): "Labor Day",
-              (11, _THURSDAY, 4): "Thanksgiving"}  # fmt: skip
-    for (month, weekday, nth), name in moving.items():
+            return said
+    moving = {
+        (1, _MONDAY, 3): msgid("a holiday of arXiv, Martin Luther King Day"),
+        (9, _MONDAY, 1): msgid("a holiday of arXiv, Labor Day"),
+        (11, _THURSDAY, 4): msgid("a holiday of arXiv, Thanksgiving"),
+    }
+    for (month, weekday, nth), said in moving.items():
         if (day.month, day.weekday(), (day.day + 6) // 7) == (month, weekday, nth):
-            return f"a holiday of arXiv, {name}"
-    return "the winter break of arXiv" if (day.month, day.day) >= (12, 24) else None
+            return said
+    return msgid("the winter break of arXiv") if (day.month, day.day) >= (12, 24) else None
 
 
 def _observed(day: date) -> date:

@@ -1,6 +1,7 @@
 """Opening the database: the only module that knows SQLite from PostgreSQL."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,7 @@ _GONE_MILLISECONDS = 30_000
 # Who migrates holds this lock of PostgreSQL's, and waits so long for those of tables: whoever
 # comes after a lock that is waited for waits, too.
 _MIGRATING, _LOCK_SECONDS = 4_155_837, 10
+_FULL = re.compile("disk is full|No space left on device")
 
 
 class Sessions:
@@ -142,7 +144,8 @@ def _answered() -> Iterator[None]:
         # To write where one may only read is a fault of ours, not of the database.
         if "readonly" in str(error.orig):
             raise
-        raise ServiceUnreachable(f"the database did not answer: {_said(error)}") from error
+        what = "has no room left" if _FULL.search(_said(error)) else "did not answer"
+        raise ServiceUnreachable(f"the database {what}: {_said(error)}") from error
 
 
 def _said(error: DatabaseError) -> str:

@@ -491,7 +491,8 @@ class VoteRow(Base):
 class EditionRow(Base):
     """One subscriber's digest for one local date, frozen. `runners_up` lost, and why.
 
-    `notes` tell what became of papers that they liked.
+    `note` is a word on the day, which `note_said`, a `Message`, says in any language; `notes` tell
+    what became of papers that they liked.
     `language` is the reader's of that day, `pages` a hash over the pages that were new to them.
     `ranker_change` is the number of the one by which it was ranked, None before the first.
     `look` is the one that it was made from, None where nothing had just come in.
@@ -512,6 +513,7 @@ class EditionRow(Base):
     encoder: Mapped[str]
     n_candidates: Mapped[int]
     note: Mapped[str]
+    note_said: Mapped[dict[str, Any] | None]
     runners_up: Mapped[list[Any]]
     notes: Mapped[list[Any] | None]
     is_first: Mapped[bool | None]

@@ -1,5 +1,6 @@
 """What a form, a command or a file asks for, checked field by field before anything is stored."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated
@@ -18,6 +19,7 @@ MOST_PICKS = 50
 
 _LONGEST_INTEREST = 2000
 _LONGEST_NAME = 60
+_PERCENT = re.compile(r"(\d+(?:[.,]\d+)?)\s?(%?)", re.ASCII)
 
 # What pydantic says is for programmers; an address and a zone speak for themselves.
 _ALLOWED = {
@@ -49,6 +51,14 @@ def _or_none(value: object) -> object:
     return None if isinstance(value, str) and value.casefold() in ("", "none") else value
 
 
+def _share(value: object) -> object:
+    """A number as people write one: 0.2, 0,2 or 20 %."""
+    if isinstance(value, str) and (found := _PERCENT.fullmatch(value)):
+        value = f"{found[1]}e-2" if found[2] else found[1]
+        return value.replace(",", ".")
+    return _or_none(value)
+
+
 @dataclass(frozen=True, slots=True)
 class Subscription:
     """An address and the settings asked for it; `interest` holds one interest per line.
@@ -65,7 +75,7 @@ class Subscription:
     mix: Annotated[float, Field(ge=0, le=1)]
     interest: Annotated[str, AfterValidator(_interest)] = ""
     min_probability: Annotated[
-        Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_or_none)
+        Annotated[float, Field(ge=0, le=1)] | None, BeforeValidator(_share)
     ] = None
     language: Annotated[
         Annotated[str, AfterValidator(checked_language)] | None, BeforeValidator(_or_none)

@@ -31,7 +31,7 @@ from digest.profiles.interests import (
     faults_in_interest,
     interests_of,
 )
-from digest.profiles.learned import Learned, learned
+from digest.profiles.learned import learned
 from digest.profiles.mutes import mute, mutes_of, unmute
 from digest.store.tables import MuteKind
 from digest.subscribers import SubscriberView
@@ -52,7 +52,7 @@ _MUTE_KINDS: Mapping[MuteKind, str] = {
 # A letter takes up to four bytes, and each of them three in a form.
 LONGEST_INTERESTS = 12 * (MOST + 1) * (LONGEST_NAME + LONGEST_TEXT)
 # Of what was learned, so much is shown: words, and papers that are not voted on; votes.
-_SHOWN, _LOOKED_AT, _VOTES_SHOWN = 8, 40, 100
+_SHOWN, _VOTES_SHOWN = 8, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class PreferencesDoors:
             if kind in kinds:
                 unmute(session, view.id, kinds[kind], text)
         text = _last(given, "text").strip()
-        if text:
+        if text or "unmute" not in given:
             wanted = kinds.get(_last(given, "kind"))
             if wanted is None:
                 raise BadInput(msgid("must be one of these"), field="kind")
@@ -255,14 +255,6 @@ class PreferencesDoors:
         forget_votes(session, view.id)
         return {}
 
-    def _known(self, session: Session, view: SubscriberView) -> Learned:
-        """What is shown as learned: the first words, and the nearest papers without a vote."""
-        encoder = self.app.encoder.identity
-        known = learned(session, view.id, encoder, now=self.now(), n=_LOOKED_AT)
-        voted = {vote.paper_id for vote in known.votes}
-        near = [paper for paper in known.nearest if paper.paper_id not in voted]
-        return replace(known, words=known.words[:_SHOWN], nearest=tuple(near[:_SHOWN]))
-
     def _page(
         self,
         request: Request,
@@ -274,9 +266,10 @@ class PreferencesDoors:
         saved: str = "",
     ) -> Response:
         links, spoken = self.app.links, self.pages.tongues.of(request)
+        encoder = self.app.encoder.identity
         with self.app.sessions.reading() as session:
             view = subscribers.read_subscriber(session, claim.subscriber_id)
-            known = self._known(session, view)
+            known = learned(session, view.id, encoder, now=self.now(), n=_SHOWN)
             muted = mutes_of(session, view.id)
             change = subscribers.pending_change(session, view.id)
             is_asked = subscribers.is_asked(session, view.id)
@@ -316,6 +309,7 @@ class PreferencesDoors:
             muted=muted,
             mute_kinds=in_words(_MUTE_KINDS, spoken),
             change=change,
+            paused_until=view.paused_until and spoken.long_date(view.paused_until),
             change_until=change and spoken.long_date(change.expires_at.date()),
         )
 

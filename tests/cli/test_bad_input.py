@@ -102,8 +102,8 @@ def test_a_files_name_cannot_steer_the_terminal(home: Path) -> None:
         (["add", "ada@example.org", "--length", "0"], "length: must be a number of papers from 1"),
         (["add", "ada@example.org", "--mix", "half"], "mix: must be a number from 0 "),
         (
-            ["add", "ada@example.org", "--min-probability", "30%"],
-            "min_probability: must be a probability from 0 to 1, or none, not '30%'",
+            ["add", "ada@example.org", "--min-probability", "30"],
+            "min_probability: must be a probability from 0 to 1, or none, not '30'",
         ),
         (["list", "--state", "lost"], "state: one of pending, active, paused, "),
         (["pause", "bob@example.org", "--until", "soon"], "date: must be a day like 2026-11-20"),

@@ -11,6 +11,7 @@ from digest.delivery.outbox import sweep
 from digest.editions import BuildReport, build_editions, due_subscribers, preview
 from digest.editions.build import FIRST_WINDOW, STORED_AT_ONCE
 from digest.editions.shard import LONGEST_WINDOW
+from digest.languages import language
 from digest.profiles.interests import set_interest
 from digest.store import Sessions
 from digest.store.tables import (
@@ -294,6 +295,8 @@ class TestNothingNew:
         assert build(sessions, reader, MONDAY).empty == 1
         none = f"No papers have come in yet. Of our sources, {said}"
         assert edition(sessions, reader).note == none
+        german = "Zu unseren Quellen: arxiv hatte nichts (Wochenende); feeds war nicht erreichbar."
+        assert language("de").said(edition(sessions, reader).note).endswith(german)
         add_papers(sessions, TOPICS, MONDAY + timedelta(hours=2))
         assert build(sessions, reader, MONDAY + DAY).built == 1
         note = edition(sessions, reader, MONDAY + DAY).note

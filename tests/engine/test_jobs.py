@@ -144,11 +144,11 @@ def test_what_is_past_its_time_is_a_job_and_forgotten(world: Installation) -> No
     job = Job("housekeeping", "housekeeping")
     said = perform(world.app, job, Clock(SEVEN + year))
     asked = "1 asked whether they still read, 0 paused"
-    assert said == f"1 editions forgotten, 1 pages forgotten, {asked}"
+    assert said == f"1 editions forgotten, 1 looks forgotten, 1 pages forgotten, {asked}"
     after = {table: len(rows) for table, rows in world.rows().items()}
     gone = {table for table in before if after[table] < before[table]}
     # The mail that is gone has made room for the one that asks.
-    assert gone == {"editions", "edition_items", "attempts", "pages", "listings"}
+    assert gone == {"editions", "edition_items", "looks", "attempts", "pages", "listings"}
     assert perform(world.app, job, Clock(SEVEN + year)) == "none"
 
 

@@ -191,3 +191,13 @@ def test_an_unreachable_server_is_said_without_the_password() -> None:
     with pytest.raises(ServiceUnreachable) as raised:
         open_database("postgresql://me:hunter2@127.0.0.1:1/x")
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_full_disk_is_told_as_one(tmp_path: Path) -> None:
+    sessions = open_database(f"sqlite:///{tmp_path / 'small.db'}")
+    migrate(sessions)
+    with pytest.raises(ServiceUnreachable, match="has no room left"), sessions() as session:
+        pages = session.scalar(text("PRAGMA page_count"))
+        session.execute(text(f"PRAGMA max_page_count = {pages}"))
+        session.add(lease("x" * 1_000_000))
+    sessions.engine.dispose()

@@ -72,6 +72,13 @@ def test_rhythm_length_and_mix_are_changed(world: World) -> None:
 
 
 @on_sqlite
+@pytest.mark.parametrize("typed", ["0.2", "0,2", " 20%", "20 %", "20,0 %"])
+def test_a_probability_is_read_however_people_write_it(world: World, typed: str) -> None:
+    save(world, "frequency", **{**SETTINGS, "min_probability": typed})
+    assert reader(world).min_probability == 0.2
+
+
+@on_sqlite
 def test_every_field_at_fault_is_named_and_linked_and_everything_typed_is_kept(
     world: World,
 ) -> None:
@@ -94,6 +101,7 @@ def test_mail_is_held_until_a_day_or_for_good_and_sent_again(world: World) -> No
     save(world, "pause", pause="until", until="2026-03-20")
     assert (reader(world).state, str(reader(world).paused_until)) == ("paused", "2026-03-20")
     assert 'value="2026-03-20"' in page(world)
+    assert "is paused until Friday 20 March 2026" in page(world)
     save(world, "pause", pause="open")
     assert (reader(world).state, reader(world).paused_until) == ("paused", None)
     save(world, "pause", pause="no")
@@ -187,6 +195,7 @@ def test_what_is_muted_is_listed_and_can_come_again(world: World) -> None:
         ]
     assert 'id="text-fault"' in refused(world, "mutes", kind="word", text="!!", unmute="word GAN")
     assert 'id="kind-fault"' in refused(world, "mutes", kind="journal", text="Nature")
+    assert 'id="text-fault"' in refused(world, "mutes", kind="word", text=" ")
 
 
 def test_a_change_of_address_is_asked_for_and_shown_until_it_is_made(world: World) -> None:

@@ -1,4 +1,7 @@
-"""What had just come in when an edition was built: the next one does not look at it again."""
+"""What had just come in when an edition was built, so that the next one passes over it; its note.
+
+A note that names sources was frozen in English: it is kept as what can be said in any language.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,9 +15,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a table and a column.
+    """Add a table and two columns.
 
-    On PostgreSQL a nullable column without a default is a change of the catalogue alone. What an
+    On PostgreSQL nullable columns without a default change the catalogue alone. What an
     edition names has no foreign key: it is forgotten as the editions are.
     """
     op.create_table(
@@ -25,10 +28,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_looks"),
     )
     op.create_index("ix_looks_at", "looks", ["at"])
+    op.add_column("editions", sa.Column("note_said", Json, nullable=True))
     op.add_column("editions", sa.Column("look", sa.String(64), nullable=True))
 
 
 def downgrade() -> None:
     """Drop them: a few papers are looked at twice."""
     op.drop_column("editions", "look")
+    op.drop_column("editions", "note_said")
     op.drop_table("looks")
