@@ -1,6 +1,6 @@
 """Engine: what is wired, what is due, and doing it, once or by the clock."""
 
-from digest.engine.app import App, open_app, read_secret
+from digest.engine.app import App, begin_with_key, open_app, read_secret
 from digest.engine.engines import Engine, open_engine
 from digest.engine.jobs import Job, due
 from digest.engine.perform import perform
@@ -13,6 +13,7 @@ __all__ = [
     "Job",
     "JobReport",
     "TickReport",
+    "begin_with_key",
     "due",
     "open_app",
     "open_engine",

@@ -1,5 +1,6 @@
 """App: everything that is wired once at the start and handed to jobs, pages and commands."""
 
+import hmac
 import os
 import secrets
 import tempfile
@@ -19,10 +20,15 @@ from digest.links import Links
 from digest.mail.dkim import Signer
 from digest.papers.encoder import Encoder, SentenceEncoder
 from digest.settings import Settings
-from digest.store import Sessions, migrate, open_database
-from digest.store.tables import Subscriber, Suppression
+from digest.store import Sessions, insert, migrate, open_database
+from digest.store.tables import KeyMark, Subscriber, Suppression
 
 KEY_FILE = "digest.key"
+
+_IF_IT_IS_LOST = (
+    "If it is lost, digest init --new-key goes on with a new one: then no link in a mail that was "
+    "sent works, and no address that was suppressed is known"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ def open_app(settings: Settings, *, encoder: Encoder | None = None) -> App:
         migrate(sessions)
         miss_no_key(settings, sessions)
         secret = read_secret(settings)
+        know_key(sessions, secret)
         links = Links(settings.base_url, [secret])
     except BaseException:
         sessions.engine.dispose()
@@ -116,17 +123,56 @@ def miss_no_key(settings: Settings, sessions: Sessions) -> None:
     A new one, made in silence, would void the suppression list and all links.
     """
     file = key_file(settings)
-    if file is None or file.exists():
+    if file and not file.exists() and _is_used(sessions):
+        raise BadSettings(
+            f"{file} is gone, the key of this database: put it back, every backup holds it. "
+            f"{_IF_IT_IS_LOST}"
+        )
+
+
+def know_key(sessions: Sessions, secret: bytes) -> None:
+    """Remember the key that a database is used with. Raises BadSettings where it was another."""
+    with sessions.reading() as session:
+        known = session.scalar(select(KeyMark.mark))
+    if known == mark_of(secret):
         return
+    if known and _is_used(sessions):
+        raise BadSettings(
+            "the secret key is not the one that this database has been used with: set that one, "
+            f"on every machine. {_IF_IT_IS_LOST}"
+        )
+    _note_key(sessions, secret)
+
+
+def begin_with_key(settings: Settings) -> None:
+    """Take the key of the settings for the database's from now on, made if need be.
+
+    Raises what `open_app` does.
+    """
+    sessions = open_database(settings.database, settings.postgresql)
+    try:
+        migrate(sessions)
+        _note_key(sessions, read_secret(settings))
+    finally:
+        sessions.engine.dispose()
+
+
+def _note_key(sessions: Sessions, secret: bytes) -> None:
+    mark = mark_of(secret)
+    with sessions() as session:
+        row = insert(session, KeyMark).values(id=1, mark=mark)
+        session.execute(row.on_conflict_do_update(index_elements=["id"], set_={"mark": mark}))
+
+
+def mark_of(secret: bytes) -> str:
+    """What tells a key from others, and nothing of the key; every backup has it."""
+    return hmac.new(secret, b"the key of a backup", "sha256").hexdigest()[:32]
+
+
+def _is_used(sessions: Sessions) -> bool:
     with sessions.reading() as session:
         used = (select(column).limit(1) for column in (Subscriber.id, Suppression.at))
-        if all(session.scalar(one) is None for one in used):
-            return
-    raise BadSettings(
-        f"{file} is gone, the key of this database: put it back, every backup holds it. If it is "
-        "lost, write a new one there: then no link in a mail that was sent works, and no address "
-        "that was suppressed is known"
-    )
+        return any(session.scalar(one) is not None for one in used)
 
 
 def key_file(settings: Settings) -> Path | None:

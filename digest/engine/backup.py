@@ -8,7 +8,6 @@ older revision is read into the tables of its own, which are then brought up to 
 """
 
 import gzip
-import hmac
 import json
 import os
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from digest import __version__
-from digest.engine.app import key_file, make_key, miss_no_key, read_secret
+from digest.engine.app import key_file, make_key, mark_of, miss_no_key, read_secret
 from digest.errors import BadInput, BadSettings, WrongDatabase
 from digest.settings import Settings
 from digest.store import migrate, open_database, revision_of
@@ -79,7 +78,7 @@ def back_up(
                 "at": now.astimezone(UTC).isoformat(),
                 "rows": rows,
                 "key": key,
-                "key_check": _check_of(secret),
+                "key_check": mark_of(secret),
             }
             _write(to, chain([json.dumps(head)], dump(connection)), progress)
     finally:
@@ -124,18 +123,13 @@ def restore(
     return backup
 
 
-def _check_of(secret: bytes) -> str:
-    """Tells whether a key is the backup's, and nothing of the key."""
-    return hmac.new(secret, b"the key of a backup", "sha256").hexdigest()[:32]
-
-
 def _new_key(settings: Settings, file: Path) -> tuple[Path, str] | None:
     """The key to be put beside the database where none is; else check that it is the backup's."""
     head = json.loads(next(_lines_of(file)))
     beside = key_file(settings)
     if beside and not beside.exists() and head["key"]:
         return beside, head["key"]
-    if _check_of(read_secret(settings)) == head["key_check"]:
+    if mark_of(read_secret(settings)) == head["key_check"]:
         return None
     where = f"{beside} is another key" if beside else "secret_key is another key"
     mend = "move it away" if beside and head["key"] else "set secret_key to the key of then"

@@ -30,7 +30,8 @@ _KINDS: tuple[tuple[str, type[types.TypeEngine[Any]]], ...] = (
     ("plain", types.Integer),
     ("plain", types.String),
 )
-_REVISION = "alembic_version"
+# What is of a database and not of what is in it: its revision, and the mark of its key.
+_APART = {"alembic_version", "key_marks"}
 
 
 def count_rows(connection: Connection) -> dict[str, int]:
@@ -145,7 +146,7 @@ class _Filling:
 def _tables(connection: Connection) -> list[Table]:
     found = MetaData()
     found.reflect(connection)
-    tables = [table for table in found.sorted_tables if table.name != _REVISION]
+    tables = [table for table in found.sorted_tables if table.name not in _APART]
     for table in tables:
         for column in table.columns:
             if isinstance(column.type, types.JSON):

@@ -649,6 +649,15 @@ class Breaker(Base):
     reason: Mapped[str]
 
 
+class KeyMark(Base):
+    """What tells the secret key that this database is used with from any other; one row."""
+
+    __tablename__ = "key_marks"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    mark: Mapped[str]
+
+
 class Press(Base):
     """Since when mails are made by which templates, languages and settings, as one hash."""
 

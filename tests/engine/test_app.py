@@ -7,7 +7,7 @@ import pytest
 
 from digest.delivery.suppression import add_suppression
 from digest.delivery.transport import Maildir, Smtp
-from digest.engine import open_app, read_secret
+from digest.engine import begin_with_key, open_app, read_secret
 from digest.engine.app import KEY_FILE
 from digest.engine.backup import back_up
 from digest.errors import BadSettings
@@ -90,20 +90,42 @@ def test_opening_twice_finds_what_is_there(tmp_path: Path, sqlite_url: str) -> N
 def test_a_key_that_is_gone_from_a_database_in_use_is_not_made_anew(tmp_path: Path) -> None:
     file = tmp_path / KEY_FILE
     for _ in range(2):
+        file.unlink(missing_ok=True)
         app = open_app(beside(tmp_path), encoder=WordEncoder())
-        key = file.read_bytes()
         app.sessions.engine.dispose()
-        file.unlink()
-    open_app(beside(tmp_path), encoder=WordEncoder())
+    key = file.read_bytes()
     with app.sessions() as session:
         add_suppression(session, "ann@example.org", key, reason="asked", now=SEVEN)
+    app.sessions.engine.dispose()
     file.unlink()
     for opened in (open_app, partial(back_up, to=tmp_path / "backup", now=SEVEN)):
         with pytest.raises(BadSettings, match=r"digest\.key is gone, .* put it back"):
             opened(beside(tmp_path))
     assert not file.exists()
     file.write_bytes(key)
-    assert open_app(beside(tmp_path), encoder=WordEncoder()).secret == key
+    app = open_app(beside(tmp_path), encoder=WordEncoder())
+    assert app.secret == key
+    app.sessions.engine.dispose()
+
+
+def test_another_key_than_the_one_that_a_database_is_used_with_is_refused(
+    tmp_path: Path, database_url: str
+) -> None:
+    def of(secret: str) -> Settings:
+        return Settings.model_validate({"database": database_url, "secret_key": secret})
+
+    for secret in ("of nobody so far", "the right one of all"):
+        app = open_app(of(secret), encoder=WordEncoder())
+        app.sessions.engine.dispose()
+    with app.sessions() as session:
+        add_suppression(session, "ann@example.org", app.secret, reason="asked", now=SEVEN)
+    app.sessions.engine.dispose()
+    for secret in ("of nobody so far", "of another machine"):
+        with pytest.raises(BadSettings, match="not the one that this database has been used with"):
+            open_app(of(secret), encoder=WordEncoder())
+    open_app(of("the right one of all"), encoder=WordEncoder()).sessions.engine.dispose()
+    begin_with_key(of("of another machine"))
+    open_app(of("of another machine"), encoder=WordEncoder()).sessions.engine.dispose()
 
 
 def test_mail_goes_to_a_folder_until_a_server_is_named(tmp_path: Path, sqlite_url: str) -> None:

@@ -50,7 +50,8 @@ def test_every_row_of_every_table_comes_back_in_either_database(
     filled(database_url)
     before = all_of(database_url)
     assert all(len(rows) == 3 for rows in before.values())
-    assert set(before) == set(Base.metadata.tables)
+    # Which key a database is used with is asked of it anew.
+    assert set(before) == {*Base.metadata.tables} - {"key_marks"}
     made = back_up(settings_of(tmp_path, database_url), tmp_path / "kept.gz", now=SEVEN)
     if into == "postgresql":
         target = request.getfixturevalue("postgres_url")

@@ -1,12 +1,13 @@
-"""What had just come in when an edition was built, so that the next one passes over it; its note.
+"""What editions looked at, their notes in any language, and which secret key is this database's.
 
-A note that names sources was frozen in English: it is kept as what can be said in any language.
+What had just come in when an edition was built is passed over by the next one. A note that names
+sources was frozen in English: it is kept as what can be said in any language.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-from digest.store.types import Json, UtcDateTime
+from digest.store.types import Id, Json, UtcDateTime
 
 revision = "0017"
 down_revision = "0016"
@@ -15,7 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add a table and two columns.
+    """Add two tables and two columns.
 
     On PostgreSQL nullable columns without a default change the catalogue alone. What an
     edition names has no foreign key: it is forgotten as the editions are.
@@ -28,12 +29,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_looks"),
     )
     op.create_index("ix_looks_at", "looks", ["at"])
+    op.create_table(
+        "key_marks",
+        sa.Column("id", Id, autoincrement=False, nullable=False),
+        sa.Column("mark", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_key_marks"),
+    )
     op.add_column("editions", sa.Column("note_said", Json, nullable=True))
     op.add_column("editions", sa.Column("look", sa.String(64), nullable=True))
 
 
 def downgrade() -> None:
-    """Drop them: a few papers are looked at twice."""
+    """Drop them: a few papers are looked at twice, and another key is not noticed."""
     op.drop_column("editions", "look")
     op.drop_column("editions", "note_said")
+    op.drop_table("key_marks")
     op.drop_table("looks")
