@@ -223,11 +223,9 @@ def had_by(
         if edition_id in came:
             had[owner].update([paper_id, *copies[paper_id]])
     last = last_of(session, owners, now)
-    looks = _looks(session, {one.look for one in last.values() if one.look})
+    passed_over = _passed_over(session, {*last.values()}, new)
     for owner, one in last.items():
-        had[owner].update(
-            id_ for id_ in looks.get(one.look, ()) if id_ in new.at and new.at[id_] <= one.at
-        )
+        had[owner] |= passed_over[one]
     return had
 
 
@@ -265,8 +263,13 @@ def look_at(session: Session, paper_ids: Sequence[int], now: datetime) -> str | 
     return id_
 
 
-def _looks(session: Session, ids: Collection[str]) -> dict[str | None, list[int]]:
-    return dict(session.execute(select(Look.id, Look.paper_ids).where(Look.id.in_(ids))).all())
+def _passed_over(session: Session, last: Collection[Last], new: News) -> dict[Last, set[int]]:
+    query = select(Look.id, Look.paper_ids).where(Look.id.in_({one.look for one in last}))
+    looks: dict[str | None, list[int]] = dict(session.execute(query).all())
+    return {
+        one: {id_ for id_ in looks.get(one.look, ()) if id_ in new.at and new.at[id_] <= one.at}
+        for one in last
+    }
 
 
 def has_papers() -> Exists:
