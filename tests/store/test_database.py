@@ -83,6 +83,11 @@ def test_another_programs_database_is_refused(tmp_path) -> None:
     sessions.engine.dispose()
 
 
+def test_a_folder_that_is_not_there_is_told_with_what_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(ServiceUnreachable, match="its folder must be there, and both be writable"):
+        open_database(f"sqlite:///{tmp_path / 'gone' / 'digest.db'}")
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "digest.db").write_bytes(b"not a database at all, but long enough to be read " * 9)
     with pytest.raises(WrongDatabase, match="no database of Digest"):
