@@ -171,7 +171,10 @@ def read_text(file: Path) -> str:
     try:
         return read_bytes(file).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8: byte {error.start} is not text") from None
+        raise BadInput(
+            f"{file} is not UTF-8: byte {error.start} is not text; save it as UTF-8, which "
+            "spreadsheets call CSV UTF-8"
+        ) from None
 
 
 def write_text(file: Path, text: str) -> None:
