@@ -189,6 +189,21 @@ def test_the_units_are_shut(units: list[str]) -> None:
 
 
 @pytest.mark.parametrize("unit", [unit.name for unit in UNITS if unit.suffix == ".service"])
+def test_no_unit_is_killed_for_a_call_that_its_libraries_can_do_without(unit: str) -> None:
+    assert "\nSystemCallErrorNumber=EPERM\n" in (DEPLOY / "systemd" / unit).read_text()
+
+
+def test_a_lab_may_write_to_where_its_settings_say() -> None:
+    unit = (DEPLOY / "systemd" / "digest.service").read_text()
+    places = ["/var/lib/digest", *re.findall(r"^ReadWritePaths=-?(\S+)", unit, re.MULTILINE)]
+    lab = load_settings(DEPLOY / "examples" / "lab.toml", {})
+    database = Path(lab.database.removeprefix("sqlite:///"))
+    for path in (database, lab.mail.maildir, lab.bounces.maildir):
+        assert path is not None
+        assert any(path.is_relative_to(place) for place in places), path
+
+
+@pytest.mark.parametrize("unit", [unit.name for unit in UNITS if unit.suffix == ".service"])
 def test_every_unit_runs_a_command_of_ours(unit: str) -> None:
     text = (DEPLOY / "systemd" / unit).read_text()
     (command,) = re.findall(

@@ -621,6 +621,18 @@ def test_columns_of_other_things_are_passed_over_and_named(sessions: Sessions) -
     assert set(interests(sessions)) == {"graphs"}
 
 
+def test_headings_and_values_as_forms_and_spreadsheets_write_them_are_read(
+    sessions: Sessions,
+) -> None:
+    file = "First,Email Address,Frequency,Notes\nAnn,ann@example.org,Weekly,a friend\n"
+    report = subscribers.import_subscribers(
+        sessions, file, defaults=DEFAULTS, secret=SECRET, now=NOON
+    )
+    assert (report.outcomes, report.problems) == ({"added": 1}, ())
+    assert report.passed_over == ("first", "notes")
+    assert found(sessions, "ann@example.org").frequency == "weekly"
+
+
 def test_without_a_heading_for_addresses_nothing_is_taken_on(sessions: Sessions) -> None:
     file = "name,adress\nAnn,ann@example.org\n" * 2
     report = subscribers.import_subscribers(

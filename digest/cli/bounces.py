@@ -43,7 +43,7 @@ _COLUMNS: Columns = {
 }
 
 
-@app.command(epilog="Example: digest bounces ingest /var/mail/bounces; or no name, for [bounces]")
+@app.command(epilog="Example: digest bounces ingest /var/mail/bounces; or no name, for \\[bounces]")
 def ingest(
     ctx: typer.Context,
     places: Annotated[

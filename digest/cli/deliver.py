@@ -1,16 +1,11 @@
 """`digest deliver`: send the mails that are due."""
 
 import asyncio
-import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from digest.cli.door import Json, Limit, note, now, opened, progress, show
+from digest.cli.door import Json, Limit, note, now, opened, progress, show, stopped_by_signals
 from digest.delivery.breaker import resume as resume_sending
 from digest.delivery.outbox import n_due
 from digest.delivery.sending import DeliveryReport, deliver
@@ -38,7 +33,7 @@ def deliver_(
             if resume:
                 resume_sending(session, now())
             due = n_due(session, now())
-        with progress("Sending", min(due, limit or due)) as step, _stopped_by_signals() as stopped:
+        with progress("Sending", min(due, limit or due)) as step, stopped_by_signals() as stopped:
             report = asyncio.run(
                 deliver(
                     digest.sessions,
@@ -74,21 +69,3 @@ def _tell(report: DeliveryReport, *, as_json: bool) -> None:
         )
     for doubt in report.doubts:
         note(f"This must never be, please report it: {doubt}")
-
-
-@contextmanager
-def _stopped_by_signals() -> Iterator[Callable[[], bool]]:
-    """Give what tells whether a signal has come; a second one ends the process."""
-    came: list[int] = []
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if came:
-            os._exit(128 + number)
-        came.append(number)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

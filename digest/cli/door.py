@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -171,7 +173,10 @@ def read_text(file: Path) -> str:
     try:
         return read_bytes(file).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{file} is not UTF-8: byte {error.start} is not text") from None
+        raise BadInput(
+            f"{file} is not UTF-8: byte {error.start} is not text; save it as UTF-8, which "
+            "spreadsheets call CSV UTF-8"
+        ) from None
 
 
 def write_text(file: Path, text: str) -> None:
@@ -214,6 +219,24 @@ def status(what: str) -> Iterator[None]:
     """A spinner on the terminal, for work that cannot be counted."""
     with err.status(what):
         yield
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[Callable[[], bool]]:
+    """Give what tells whether a signal has come; a second one ends the process."""
+    came: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if came:
+            os._exit(128 + number)
+        came.append(number)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def shown_time(at: datetime | None) -> str:

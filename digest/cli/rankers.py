@@ -38,7 +38,7 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Ways to rank, and which of them is live."
 )
 
-_Name = Annotated[str, typer.Argument(help="A name of [rankers] in digest.toml, or standard.")]
+_Name = Annotated[str, typer.Argument(help="A name of \\[rankers] in digest.toml, or standard.")]
 _OneObject = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

@@ -112,9 +112,14 @@ def read_secret(settings: Settings) -> bytes:
     try:
         if not file.exists():
             make_key(file, secrets.token_urlsafe(32))
-        return file.read_bytes().strip()
+        key = file.read_bytes().strip()
     except OSError as error:
         raise BadSettings(f"cannot make or read {file}: {error.strerror}; set secret_key") from None
+    if not key:
+        raise BadSettings(
+            f"{file} is empty: put the key back, every backup holds it; or set secret_key"
+        )
+    return key
 
 
 def miss_no_key(settings: Settings, sessions: Sessions) -> None:

@@ -110,8 +110,10 @@ def _listening(web: WebSettings) -> socket.socket:
         family = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((web.host, web.port), family=family)
     except OSError as error:
+        # Python adds the address once more, in brackets.
+        said = str(error.strerror).partition(" (")[0]
         raise BadSettings(
-            f"web: cannot listen on {web.host} port {web.port}: {error.strerror}; "
+            f"web: cannot listen on {web.host} port {web.port}: {said}; "
             "set web.host or web.port (DIGEST_WEB_PORT)"
         ) from None
 

@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from digest.delivery.bounces.mailboxes import read_settings
 from digest.delivery.breaker import read_pause
 from digest.delivery.guard import read_rates
 from digest.delivery.outbox import list_deliveries
@@ -24,7 +25,7 @@ from digest.engine.reach import CLOCK_MAY_DIFFER, check_pages, check_relay
 from digest.errors import DigestError, SourceUnreachable
 from digest.papers.collect import files_of, list_sources
 from digest.papers.encoder import Encoder
-from digest.settings import Settings, without_password
+from digest.settings import BounceSettings, Settings, without_password
 from digest.sources.fetch import check_address
 from digest.store import revision_of
 from digest.store.tables import Delivery, ListingRow, Subscriber
@@ -65,6 +66,7 @@ def checkup(
             ("dns", lambda: check_dns(settings, app.signer, records)),
             ("pages", lambda: check_pages(settings, now)),
             ("bounces", lambda: _returns(app)),
+            ("bounces", lambda: _mailboxes(settings.bounces)),
             ("queue", lambda: _queue(app, now)),
             ("disk", lambda: _disk(app)),
             ("sources", lambda: _sources(app)),
@@ -184,6 +186,13 @@ def _returns(app: App) -> Iterator[Finding]:
         n = f"{uncertain} or more" if uncertain == _MANY else str(uncertain)
         said = f"{n} mails may or may not have arrived"
         yield Finding("mail", "warning", said, "see digest deliveries uncertain")
+
+
+def _mailboxes(bounces: BounceSettings) -> Iterator[Finding]:
+    """Whether what comes back can be read; one mail is looked at and left as it is."""
+    if places := [str(place) for place in (bounces.maildir, bounces.imap_host) if place]:
+        next(read_settings(bounces), None)
+        yield Finding("bounces", "ok", f"{' and '.join(places)} can be read")
 
 
 async def _reach(transport: Transport, envelope_sender: str) -> str:

@@ -61,3 +61,5 @@ def start_logging(form: LogFormat) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # One line a tick from the scheduler says nothing that the jobs do not.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    # Nor two a probe of /readyz, which looks at the database's revision.
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -131,4 +131,5 @@ def _collect(app: "App", name: str, clock: Callable[[], datetime]) -> str:
     )
     tell({"digest.source": name, "digest.verdict": report.verdict})
     counts = {"listings": report.n_listings, "new papers": report.n_new_papers}
-    return f"{report.verdict}: {_counted(counts)}"
+    said = f"{report.verdict}: {_counted(counts)}"
+    return said if report.verdict == "fresh" else f"{said}; {report.detail}"

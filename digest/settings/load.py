@@ -36,6 +36,13 @@ _SECRETS = (
 )
 _PATHS = {"mail": ("maildir",), "dkim": ("rsa_key", "ed25519_key"), "bounces": ("maildir",)}
 
+# The words of pydantic for these are Python's, not TOML's.
+_SHAPES = {
+    "tuple_type": "must be a list, in [ ]",
+    "dict_type": "must be a table",
+    "model_type": "must be a table",
+}
+
 _Path = tuple[str, ...]  # of a key: ("smtp", "host")
 
 
@@ -121,13 +128,15 @@ def _first_fault(
 ) -> str:
     fault = error.errors()[0]
     keys = [str(key) for key in fault["loc"]]
-    said = fault["msg"].removeprefix("Value error, ")
+    said = _SHAPES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
     if fault["type"] == "extra_forbidden":
         near = get_close_matches(keys[-1], _names_beside(keys), 1)
         hint = f"; did you mean {near[0]}?" if near else ""
         if not near and keys[-1] in Settings.model_fields:
             hint = f" here: put {keys[-1]} above the first [table]"
         said = f"there is no such setting{hint}"
+    elif keys == ["sources"] and isinstance(fault["input"], dict):
+        said = "each begins with [[sources]], two brackets"
     path = ".".join(keys)
     if variable := variables.get(tuple(takewhile(lambda key: not key.isdigit(), keys))):
         return f"{variable}: {said}"
@@ -160,9 +169,9 @@ def _line_of(keys: list[str], text: str) -> int | None:
     table: list[str] = []
     seen, nearest, best = -1, 0, None
     for number, line in enumerate(text.split("\n"), 1):
-        if opened := re.match(r"\s*(\[\[?)([^]#]+)\]", line):
-            path = table = _parts(opened[2])
-            seen += opened[1] == "[[" and table == wanted[:1]
+        if opened := re.match(r"\s*\[\[?([^]#]+)\]", line):
+            path = table = _parts(opened[1])
+            seen += table == wanted[:1]
         elif assigned := re.match(r"""\s*([\w.\-"' \t]+?)\s*=""", line):
             path = [*table, *_parts(assigned[1])]
         else:

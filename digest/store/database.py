@@ -26,6 +26,8 @@ _READ_ONLY = "digest_read_only"
 # Values in one statement: SQLite takes 32,766, PostgreSQL twice as many.
 _AT_ONCE = 5000
 _GONE_MILLISECONDS = 30_000
+# What SQLite says of a file in a folder that is missing or another's, or of one that is another's.
+_NOT_LET = ("unable to open", "readonly")
 # Who migrates holds this lock of PostgreSQL's, and waits so long for those of tables: whoever
 # comes after a lock that is waited for waits, too.
 _MIGRATING, _LOCK_SECONDS = 4_155_837, 10
@@ -95,7 +97,10 @@ def open_database(url: str, postgresql: PostgresqlSettings | None = None) -> Ses
         engine.dispose()
         shown = engine.url.render_as_string(hide_password=True)
         if isinstance(error, OperationalError):
-            raise ServiceUnreachable(f"cannot open the database {shown}: {_said(error)}") from None
+            said = _said(error)
+            if any(words in said for words in _NOT_LET):
+                said += "; its folder must be there, and both be writable for who runs this"
+            raise ServiceUnreachable(f"cannot open the database {shown}: {said}") from None
         if "malformed" in _said(error):
             raise WrongDatabase(f"{shown} is damaged: restore a backup") from None
         raise WrongDatabase(f"{shown} is no database of Digest: {_said(error)}") from None

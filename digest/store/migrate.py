@@ -20,9 +20,9 @@ def _config() -> Config:
 
 
 def revision_of(sessions: Sessions) -> str | None:
-    """The database's revision; None where it has never been migrated."""
-    with sessions.engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+    """The database's revision; None where it has never been migrated. Raises ServiceUnreachable."""
+    with sessions.reading() as session:
+        return MigrationContext.configure(session.connection()).get_current_revision()
 
 
 @cache
@@ -47,11 +47,14 @@ def migrate(sessions: Sessions, to: str | None = None) -> bool:
             f"the database is at revision {current}, newer than this program ({newest}): "
             "upgrade Digest, or restore a backup made by this version"
         )
-    if current is None and (tables := inspect(sessions.engine).get_table_names()):
-        raise WrongDatabase(
-            f"the database holds tables of another program ({', '.join(sorted(tables)[:3])}): "
-            "name an empty one"
-        )
+    if current is None:
+        with sessions.reading() as session:
+            tables = inspect(session.connection()).get_table_names()
+        if tables:
+            raise WrongDatabase(
+                f"the database holds tables of another program ({', '.join(sorted(tables)[:3])}): "
+                "name an empty one"
+            )
     config = _config()
     with migrating(sessions.engine) as connection:
         config.attributes["connection"] = connection

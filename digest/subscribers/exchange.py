@@ -38,7 +38,12 @@ _OF_OURS = {
 
 
 # What lists of a lab call our fields.
-_MEANS = {"email": "address", "e-mail": "address", "mail": "address", "interests": "interest"}
+_MEANS = {
+    **dict.fromkeys(("email", "e-mail", "mail", "email address", "e-mail address"), "address"),
+    "interests": "interest",
+}
+# How much a heading is like a field for which it was meant: `lang` is, `notes` is not.
+_LIKE = 0.65
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +174,7 @@ def _table(text: str) -> Iterator[tuple[int, Mapping[str, Any] | BadInput]]:
                     return
                 for name in names:
                     # A column of something else is no fault, a misspelt field is.
-                    if name not in FIELDS and get_close_matches(name, FIELDS, 1):
+                    if name not in FIELDS and get_close_matches(name, FIELDS, 1, _LIKE):
                         yield table.line_num, _no_field(name)
                 continue
             if not names:
@@ -209,7 +214,7 @@ def _meant(name: str) -> str:
 
 
 def _no_field(name: str) -> BadInput:
-    near = get_close_matches(name, FIELDS, 1)
+    near = get_close_matches(name, FIELDS, 1, _LIKE)
     hint = f"; did you mean {near[0]}?" if near else f": one of {', '.join(FIELDS)}"
     return BadInput(f"there is no field {name!r}{hint}")
 

@@ -47,6 +47,10 @@ def _interest(text: str) -> str:
     return "\n".join(lines)
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _or_none(value: object) -> object:
     return None if isinstance(value, str) and value.casefold() in ("", "none") else value
 
@@ -70,7 +74,8 @@ class Subscription:
     address: Address
     timezone: TimeZone
     hour: Hour
-    frequency: Frequency
+    # A spreadsheet makes it Daily.
+    frequency: Annotated[Frequency, BeforeValidator(_lower)]
     length: Annotated[int, Field(ge=1, le=30)]
     mix: Annotated[float, Field(ge=0, le=1)]
     interest: Annotated[str, AfterValidator(_interest)] = ""

@@ -46,7 +46,7 @@ class HealthDoors:
     def _is_current(self) -> bool:
         try:
             return revision_of(self.app.sessions) == newest_revision()
-        except SQLAlchemyError:
+        except (SQLAlchemyError, DigestError):
             return False
 
     def _has_model(self) -> bool:

@@ -100,16 +100,21 @@ def test_a_list_takes_states_that_there_are(home: Path) -> None:
     assert done("deliveries", "list", "--state", "sent").err == "There is no such mail.\n"
 
 
-async def test_a_signal_ends_it_when_what_is_in_flight_is_done(server_here: Script) -> None:
+@pytest.mark.parametrize("command", ["deliver", "tick"])
+async def test_a_signal_ends_it_when_what_is_in_flight_is_done(
+    server_here: Script, command: str
+) -> None:
     server_here.held = asyncio.Event()
-    sending = await process("deliver", "--json")
+    sending = await process(command, "--json")
     await server_here.mail_came.wait()
     assert states() == {"in_flight": 1, "claimed": 5}
     sending.send_signal(signal.SIGTERM)
     server_here.held.set()
     out, err = await sending.communicate()
-    assert (sending.returncode, b'"sent"' in out) == (0, True), err
-    assert states() == {"sent": 1, "queued": 5}
+    assert (sending.returncode, b"sent" in out) == (0, True), err
+    # A tick sends in a thread, which may begin another mail before the signal is heard.
+    assert states().keys() <= {"sent", "queued"}
+    assert command == "tick" or states() == {"sent": 1, "queued": 5}
 
 
 async def test_a_second_signal_ends_it_at_once_and_loses_nothing(server_here: Script) -> None:

@@ -1,10 +1,13 @@
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import typer
 
+from digest import cli
 from digest.cli import _NOUNS
 from tests.cli.conftest import digest, done
 
@@ -42,6 +45,14 @@ def test_the_help_of_every_command_says_what_it_does_and_gives_an_example(comman
     assert "Example" in text
     assert f"digest {command}" in " ".join(text.split())
     assert "completion" not in text
+
+
+def test_tables_of_the_settings_are_named_in_the_help_with_their_brackets() -> None:
+    assert "or no name, for [bounces]" in done("bounces", "ingest", "--help").out
+    assert "A name of [rankers] in digest.toml" in done("rankers", "promote", "--help").out
+    for file in Path(cli.__file__).parent.glob("*.py"):
+        helps = re.findall(r"(?:help|epilog)=[^\n]*", file.read_text())
+        assert not [text for text in helps if re.search(r"(?<!\\)\[[a-z]+\]", text)]
 
 
 def test_the_help_names_every_command() -> None:

@@ -121,6 +121,12 @@ def test_a_file_is_imported_and_its_bad_lines_are_told(home: Path) -> None:
     assert ada()["hour"] == 9
 
 
+def test_a_spreadsheet_in_another_encoding_is_told_how_to_save_it(home: Path) -> None:
+    Path("lab.csv").write_bytes("Name;Email\nJürgen;ada@example.org\n".encode("cp1252"))
+    said = digest("subscribers", "import", "lab.csv")
+    assert said.error.startswith("lab.csv is not UTF-8: byte 12 is not text; save it as UTF-8")
+
+
 def test_a_lab_is_asked_before_its_first_digest(home: Path) -> None:
     Path("lab.csv").write_text("Name;Email\nAda;ada@example.org\nBob;bob@example.org\n")
     said = done("subscribers", "import", "lab.csv", "--ask")

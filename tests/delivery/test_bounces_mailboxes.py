@@ -58,6 +58,14 @@ def test_two_readers_of_one_maildir_do_not_mind_each_other(maildir: Path) -> Non
     assert list(slow) == []
 
 
+def test_a_mail_that_cannot_be_put_away_is_told_in_a_line(maildir: Path) -> None:
+    (maildir / "new" / "1.a").write_bytes(FIRST)
+    (one,) = read_path(maildir)
+    (maildir / "cur" / "1.a:2,S").mkdir()
+    with pytest.raises(ServiceUnreachable, match=r"1\.a to .*cur: Is a directory"):
+        one.put_away()
+
+
 def test_a_folder_that_is_no_maildir_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is no Maildir"):
         list(read_path(tmp_path))

@@ -74,7 +74,7 @@ def test_a_key_that_cannot_be_written_says_what_to_set(tmp_path: Path) -> None:
 
 def test_an_empty_key_file_signs_nothing(tmp_path: Path) -> None:
     (tmp_path / KEY_FILE).write_text("\n")
-    with pytest.raises(BadSettings, match="secret_key"):
+    with pytest.raises(BadSettings, match=r"digest\.key is empty: put the key back"):
         open_app(beside(tmp_path), encoder=WordEncoder())
 
 

@@ -153,7 +153,7 @@ def test_a_tick_that_fails_does_not_stop_the_server(
 def test_a_port_in_use_is_said_with_what_to_set(served: Installation, port: int) -> None:
     with socket.create_server((HOST, port)), pytest.raises(BadSettings) as raised:
         serve(served.app, create_web(served.app))
-    assert f"cannot listen on {HOST} port {port}: Address already in use" in str(raised.value)
+    assert f"cannot listen on {HOST} port {port}: Address already in use; set" in str(raised.value)
     assert "DIGEST_WEB_PORT" in str(raised.value)
 
 

@@ -125,15 +125,24 @@ def test_jobs_that_the_broker_has_put_aside_are_told(good: Settings, rabbitmq_ur
         engine.clear()
 
 
-def test_bounces_that_nobody_reads_are_told_once_mail_leaves(
-    good: Settings, tmp_path: Path
-) -> None:
+def test_bounces_that_nobody_reads_are_told_once_mail_leaves(good: Settings) -> None:
     assert "bounces" not in found(good)
     leaves = changed(good, smtp={"host": "127.0.0.1", "port": 9, "security": "none"})
     state, said = health(leaves, "bounces")
     assert (state, "come to digest@example.org" in said) == ("warning", True)
-    for read in ({"maildir": tmp_path}, {"webhook_secret": "a secret of a relay"}):
-        assert "bounces" not in found(changed(leaves, bounces=read))
+    assert "bounces" not in found(changed(leaves, bounces={"webhook_secret": "a relay's secret"}))
+
+
+def test_a_mailbox_that_cannot_be_read_is_a_fault(good: Settings, tmp_path: Path) -> None:
+    bounces = tmp_path / "bounces"
+    read = changed(good, bounces={"maildir": bounces})
+    assert health(read, "bounces") == ("fault", f"cannot read {bounces}: No such file or directory")
+    for name in ("new", "cur"):
+        (bounces / name).mkdir(parents=True)
+    mail = bounces / "new" / "1.a"
+    mail.write_bytes(b"From: a@example.net\n\nhello\n")
+    assert health(read, "bounces") == ("ok", f"{bounces} can be read")
+    assert mail.exists()
 
 
 def test_sending_that_is_paused_is_a_fault(tmp_path: Path, sqlite_url: str) -> None:

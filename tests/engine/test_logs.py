@@ -8,6 +8,7 @@ import pytest
 
 from digest.engine.logs import JsonLines, TextLines, discreet, start_logging
 from digest.links import Claim, Links
+from digest.store import newest_revision, open_database, revision_of
 
 
 def record(message: str, *args: object, **more: object) -> logging.LogRecord:
@@ -74,3 +75,14 @@ def test_the_setting_chooses_the_form(capsys: pytest.CaptureFixture[str]) -> Non
     start_logging("text")
     logging.getLogger("digest.engine").warning("job %s failed", "deliver")
     assert capsys.readouterr().err.endswith(" WARNING digest.engine: job deliver failed\n")
+
+
+@pytest.mark.usefixtures("_root")
+def test_a_look_at_the_revision_is_not_logged(
+    sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sessions = open_database(sqlite_url)
+    start_logging("text")
+    assert revision_of(sessions) == newest_revision()
+    assert capsys.readouterr().err == ""
+    sessions.engine.dispose()

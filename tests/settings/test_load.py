@@ -212,6 +212,11 @@ def test_a_database_that_is_nowhere_near_stays_where_it_is(tmp_path: Path, url: 
             "[[sources]]\nname='a'\npath='a'\n[[sources]]\nname='a'\npath='b'",
             "line 1: sources: two are named a",
         ),
+        ("\n[sources]\nname='a'", "line 2: sources: each begins with [[sources]], two brackets"),
+        ("[[sources]]\nname='a'\npath='a'\nhours = 5", "line 4: sources.0.hours: must be a list"),
+        ("mail = 'me@example.org'", "line 1: mail: must be a table"),
+        ("[rankers]\nfresh = 2", "line 2: rankers.fresh: must be a table"),
+        ("rankers = 2", "line 1: rankers: must be a table"),
         ("engine = 'celery'", 'line 1: engine: "inline", or where RabbitMQ is'),
         (
             "[rankers.fresh]\nmomentun = 1",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError, InternalError, OperationalError, StatementError
 
 from digest.errors import BadSettings, ServiceUnreachable, WrongDatabase
@@ -27,6 +27,10 @@ NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 def lease(key: str, until: datetime = NOON) -> Lease:
     return Lease(key=key, owner="me", until=until, failures=0)
+
+
+def _waits_for_nothing(connection: sqlite3.Connection, _record: object) -> None:
+    connection.execute("PRAGMA busy_timeout=0")
 
 
 def test_models_and_migrations_agree(sessions: Sessions) -> None:
@@ -51,6 +55,25 @@ def test_a_database_from_a_newer_version_is_refused(sessions: Sessions) -> None:
             session.execute(text(f"UPDATE alembic_version SET version_num = '{newest_revision()}'"))
 
 
+def test_a_database_that_others_write_to_is_opened_one_that_they_lock_is_busy(
+    sqlite_url: str,
+) -> None:
+    sessions = open_database(sqlite_url)
+    sessions.engine.dispose()
+    event.listen(sessions.engine, "connect", _waits_for_nothing, insert=True)
+    other = sqlite3.connect(str(sessions.engine.url.database), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    assert migrate(sessions) is False
+    sessions.engine.dispose()
+    other.execute("ROLLBACK")
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(ServiceUnreachable, match="did not answer: database is locked"):
+        migrate(sessions)
+    other.close()
+    sessions.engine.dispose()
+
+
 def test_another_programs_database_is_refused(tmp_path) -> None:
     sessions = open_database(f"sqlite:///{tmp_path / 'other.db'}")
     with sessions() as session:
@@ -58,6 +81,11 @@ def test_another_programs_database_is_refused(tmp_path) -> None:
     with pytest.raises(WrongDatabase, match="another program"):
         migrate(sessions)
     sessions.engine.dispose()
+
+
+def test_a_folder_that_is_not_there_is_told_with_what_is_needed(tmp_path: Path) -> None:
+    with pytest.raises(ServiceUnreachable, match="its folder must be there, and both be writable"):
+        open_database(f"sqlite:///{tmp_path / 'gone' / 'digest.db'}")
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ def _see(file: Path, seen: Path) -> None:
         file.rename(seen)
     except FileNotFoundError:
         log.info("%s was read by another, too", file)
+    except OSError as error:
+        raise ServiceUnreachable(f"cannot move {file} to {seen.parent}: {error.strerror}") from None
 
 
 def _mbox(file: Path) -> Iterator[Mail]:
