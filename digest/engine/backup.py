@@ -127,8 +127,13 @@ def _new_key(settings: Settings, file: Path) -> tuple[Path, str] | None:
     """The key to be put beside the database where none is; else check that it is the backup's."""
     head = json.loads(next(_lines_of(file)))
     beside = key_file(settings)
-    if beside and not beside.exists() and head["key"]:
-        return beside, head["key"]
+    if beside and not beside.exists():
+        if head["key"]:
+            return beside, head["key"]
+        raise BadSettings(
+            "the backup does not hold its key, without which no link in a mail works and no "
+            "suppressed address is known: set secret_key to the key of then"
+        )
     if mark_of(read_secret(settings)) == head["key_check"]:
         return None
     where = f"{beside} is another key" if beside else "secret_key is another key"

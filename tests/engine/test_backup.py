@@ -295,3 +295,15 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
         before, 3
     )
     restored.engine.dispose()
+
+
+def test_a_key_that_the_backup_does_not_hold_is_asked_for_and_none_is_made(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'one.db'}"
+    filled(url)
+    own = Settings.model_validate({"database": url, "secret_key": "a key of our own"})
+    made = back_up(own, tmp_path / "kept.gz", now=SEVEN)
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    with pytest.raises(BadSettings, match="does not hold its key.*set secret_key"):
+        restore(Settings(database=f"sqlite:///{fresh / 'digest.db'}"), made.file)
+    assert not (fresh / "digest.key").exists()
