@@ -13,7 +13,7 @@ from digest.engine.app import open_app
 from digest.engine.backup import back_up, restore
 from digest.errors import BadInput, BadSettings, WrongDatabase
 from digest.settings import Settings
-from digest.store import Sessions, newest_revision, open_database, revision_of
+from digest.store import Sessions, migrate, newest_revision, open_database, revision_of
 from digest.store.tables import Base, Subscriber, Suppression
 from tests.engine.world import SEVEN, settings_of
 from tests.store.full import everything, fill
@@ -299,11 +299,13 @@ def test_a_backup_of_an_older_version_is_brought_up_to_date(
 
 def test_a_key_that_the_backup_does_not_hold_is_asked_for_and_none_is_made(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'one.db'}"
-    filled(url)
+    sessions = open_database(url)
+    migrate(sessions)
+    sessions.engine.dispose()
     own = Settings.model_validate({"database": url, "secret_key": "a key of our own"})
     made = back_up(own, tmp_path / "kept.gz", now=SEVEN)
     fresh = tmp_path / "fresh"
     fresh.mkdir()
-    with pytest.raises(BadSettings, match="does not hold its key.*set secret_key"):
+    with pytest.raises(BadSettings, match=r"does not hold its key.*set secret_key"):
         restore(Settings(database=f"sqlite:///{fresh / 'digest.db'}"), made.file)
     assert not (fresh / "digest.key").exists()
