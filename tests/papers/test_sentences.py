@@ -55,6 +55,8 @@ def test_any_text_is_its_sentences_in_order(text: str) -> None:
         ("Motivated by this observation, we propose X.", "We propose X."),
         ("To keep moths, bees, and wasps away, we propose X.", "We propose X."),
         ("These results show that 3.5% is much.", "The results show that 3.5% is much."),
+        ("We build () the Hive (H) , which hums.", "We build the Hive (H), which hums."),
+        ("This results in 4 % more honey.", "This results in 4 % more honey."),
         ("RESULTS: Moths (e.g., of May) came.", "Moths came."),
         ("Finally, e5-bees hums.", "e5-bees hums."),
         ("Firstly, dBees hum.", "dBees hum."),
