@@ -55,8 +55,10 @@ _CLAIM = re.compile(r"\b(?:outperform|surpass|exceed|achiev|attain|reduc|improv)
 _ASIDE = re.compile(
     r"https?://|\bproject page\b|\bfuture (?:work|research)\b"
     r"|\b(?:code|data(?:set)?s?|models?|weights|demos?|videos?)\b.{0,60}"
-    r"\b(?:available|publicly|open-sourced)\b|\b(?:are|is) (?:\w+ )?(?:public|available|released)\b"
-    r"|\breleas\w+ (?:the |our |all |its )?(?:source |full )?(?:code|data|models?|weights)\b"
+    r"\b(?:available|publicly|open-sourced)\b"
+    r"|\b(?:are|is|be) (?:\w+ )?(?:public|available|released)\b"
+    r"|\breleas\w+ (?:the |our |all |its )?(?:source |full )?"
+    r"(?:code|data(?:sets)?|models?|weights)\b"
     r"|\bwe (?:also |will |plan to )*(?:hope|open-source|discuss|conclude)\b",
     re.IGNORECASE,
 )

@@ -25,6 +25,7 @@ from digest.papers.sentences import (
         ("It uses the U.S. Census. The pH. was 7.", 2),
         ("See Kim et al. (2020) and Tab. 3, vs. No. 4. Nobody did.", 2),
         ("We beat strong baselines.This work ends here.", 2),
+        ("We beat strong baselines.Moreover, this work ends.", 2),
         ("It is at https://example.org/a.b.C. We go on.", 2),
         ("We propose e5-bees. e5-bees hums. dBees hum, too.", 3),
         ("Samples are i.i.d. Gaussian, w.r.t. Eq. 5.", 1),

@@ -62,6 +62,8 @@ def test_of_two_findings_the_one_with_figures_is_told() -> None:
 def test_where_code_is_found_is_no_finding() -> None:
     said = "We propose a lamp. Our code and models of all 12 experiments are publicly available."
     assert summarise("Lamps", said) == "We propose a lamp."
+    said = "We propose a lamp. Scripts for all 12 lamps will be released."
+    assert summarise("Lamps", said) == "We propose a lamp."
 
 
 def test_a_text_that_was_cut_is_not_shown_to_its_cut() -> None:
