@@ -46,6 +46,14 @@ FIRST_WINDOW = timedelta(days=7)
 # Subscribers whose editions are ranked together, and stored in one transaction.
 RANKED_AT_ONCE, STORED_AT_ONCE = 200, 50
 _A_DAY = timedelta(days=1)
+_NOTHING_TOLD = msgid(
+    "We do not know your interests yet, so these are the trending papers. "
+    "Your votes will change that."
+)
+_ONLY_DISLIKES = msgid(
+    "We know only what you do not like, so these are the trending papers "
+    "without the nearest to it. Vote for what you do like, and you get papers of your own."
+)
 # What the frozen columns are made of.
 _EDITIONS, _ITEMS = EditionRow.__table__, EditionItemRow.__table__
 
@@ -231,7 +239,7 @@ def _previews(
     if shard is None:
         nothing = Ranking((), ())
         return [
-            _preview(order, nothing, (), (), 0, known=False, thin=thin[order.local_date], now=now)
+            _preview(order, nothing, (), (), 0, about="", thin=thin[order.local_date], now=now)
             for order in orders
         ]
     ruling = in_force(session)
@@ -251,14 +259,16 @@ def _previews(
             ),
             notes.get(order.subscriber_id, ()),
             count_new(order, shard.new, shard.had[order.subscriber_id]),
-            known=bool(known),
+            about="" if known else _ONLY_DISLIKES if n_signals else _NOTHING_TOLD,
             thin=thin[order.local_date],
             receipt=receipts.get(order.subscriber_id),
             ranker_change=ruling.number,
             just_in=just_in,
             now=now,
         )
-        for order, ranking, known in zip(orders, rankings, first.known, strict=True)
+        for order, ranking, known, n_signals in zip(
+            orders, rankings, first.known, first.signals.sizes, strict=True
+        )
     ]
 
 
@@ -269,7 +279,7 @@ def _preview(
     notes: tuple[PaperNote, ...],
     n_candidates: int,
     *,
-    known: bool,
+    about: str,
     thin: str,
     receipt: Receipt | None = None,
     ranker_change: int | None = None,
@@ -282,7 +292,7 @@ def _preview(
         local_date=order.local_date,
         built_at=now,
         n_candidates=n_candidates,
-        note=_note(order, n_items=len(items), n_candidates=n_candidates, known=known, thin=thin),
+        note=_note(order, n_items=len(items), n_candidates=n_candidates, about=about, thin=thin),
         items=items,
         paper_notes=notes,
         is_first=order.last is None,
@@ -306,14 +316,10 @@ def _pages(session: Session, orders: Sequence[Order], now: datetime) -> dict[dat
     }
 
 
-def _note(order: Order, *, n_items: int, n_candidates: int, known: bool, thin: str) -> str:
-    if n_items and not known:
-        said = msgid(
-            "We do not know your interests yet, so these are the trending papers. "
-            "Your votes will change that."
-        )
-    elif n_items:
-        said = ""
+def _note(order: Order, *, n_items: int, n_candidates: int, about: str, thin: str) -> str:
+    """What is to be said of an edition; `about` is that of what we know of its reader."""
+    if n_items:
+        said = about
     elif n_candidates:
         said = msgid("Nothing new came close to your interests.")
     elif order.last:

@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine, Exists, Select, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from digest.languages import Message, msgid
 from digest.papers.copies import linked_to
@@ -24,6 +24,7 @@ from digest.profiles.ground import Ground
 from digest.profiles.mutes import muted
 from digest.profiles.signals import places_of
 from digest.ranking.types import Candidates
+from digest.sources import RANKING
 from digest.store import insert, parts
 from digest.store.tables import (
     Delivery,
@@ -31,6 +32,7 @@ from digest.store.tables import (
     EditionRow,
     ListingRow,
     Look,
+    Page,
     Paper,
     Subscriber,
     VoteRow,
@@ -136,10 +138,25 @@ def free_for(
 
 
 def _ready(since: datetime, now: datetime) -> Select[Any]:
-    """Papers that became ready, or were on a page again, after `since` and up to `now`."""
+    """Papers that became ready, or were listed, after `since` and up to `now`.
+
+    To be listed again is news on a page that ranks papers: others repeat themselves at weekends.
+    """
+    before = aliased(ListingRow)
+    is_first = ~exists().where(
+        before.paper_id == ListingRow.paper_id,
+        before.seen_at < ListingRow.seen_at,
+        before.is_news.is_(True),
+    )
     listed = (
         select(ListingRow.paper_id, func.max(ListingRow.seen_at).label("at"))
-        .where(ListingRow.seen_at > since, ListingRow.seen_at <= now, is_news())
+        .join(Page, Page.id == ListingRow.page_id)
+        .where(
+            ListingRow.seen_at > since,
+            ListingRow.seen_at <= now,
+            is_news(),
+            Page.reader.in_(RANKING) | is_first,
+        )
         .group_by(ListingRow.paper_id)
         .subquery()
     )

@@ -1,5 +1,7 @@
 """What became of papers that were shown: the ground on which probabilities stand."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from weakref import WeakKeyDictionary
 
@@ -15,25 +17,39 @@ ANSWERED, LATELY = timedelta(days=1), timedelta(days=90)
 OUTCOMES = 5000
 
 # Every shard of an hour is calibrated alike, and one pays for it: the last hour of each database.
-_KEPT: WeakKeyDictionary[Engine | Connection, tuple[datetime, Calibration | None]] = (
+_KEPT: WeakKeyDictionary[Engine | Connection, tuple[datetime, "_Calibrated | None"]] = (
     WeakKeyDictionary()
 )
 
 
-def calibration_of(session: Session, *, now: datetime) -> Calibration | None:
-    """The calibration by the newest outcomes before the hour of `now`; None while too few.
+@dataclass(frozen=True, slots=True)
+class _Calibrated:
+    """A calibration of all readers, and the habits of those that it knows."""
 
-    A paper shown for its score counts as liked if it was voted up or saved since.
+    calibration: Calibration
+    habits: Mapping[int, float]
+
+
+def calibration_of(
+    session: Session, readers: Sequence[int], *, now: datetime
+) -> Calibration | None:
+    """The calibration of `readers` by the newest outcomes before the hour of `now`.
+
+    None while too few. A paper shown for its score counts as liked if it was voted up or saved
+    since. Some vote for all that is not bad and some for the best alone: each has a habit.
     """
     hour = now.replace(minute=0, second=0, microsecond=0)
     database = session.get_bind()
     kept = _KEPT.get(database)
     if kept is None or kept[0] != hour:
         kept = _KEPT[database] = hour, _calibrated(session, hour)
-    return kept[1]
+    if (known := kept[1]) is None:
+        return None
+    habit = np.array([known.habits.get(reader, 0.0) for reader in readers], np.float32)
+    return replace(known.calibration, habit=habit[:, None])
 
 
-def _calibrated(session: Session, now: datetime) -> Calibration | None:
+def _calibrated(session: Session, now: datetime) -> _Calibrated | None:
     shown = session.execute(
         select(
             EditionItemRow.subscriber_id,
@@ -59,12 +75,15 @@ def _calibrated(session: Session, now: datetime) -> Calibration | None:
     liked = np.array([row.value in ("up", "saved") for row in shown], np.float32)
     if not liked.any():
         return None
-    sizes = _sizes(session, sorted({row.edition_id for row in shown}))
-    return calibrate(
-        np.array([row.score for row in shown], np.float32),
-        np.array([sizes[row.edition_id] for row in shown], np.int64),
-        liked,
-    )
+    of_edition = _sizes(session, sorted({row.edition_id for row in shown}))
+    scores = np.array([row.score for row in shown], np.float32)
+    sizes = np.array([of_edition[row.edition_id] for row in shown], np.int64)
+    calibration = calibrate(scores, sizes, liked)
+    if calibration is None:
+        return None
+    readers, owners = np.unique([row.subscriber_id for row in shown], return_inverse=True)
+    habits = calibration.habits(scores, sizes, liked, owners)
+    return _Calibrated(calibration, dict(zip(readers.tolist(), habits.tolist(), strict=True)))
 
 
 def _sizes(session: Session, edition_ids: list[int]) -> dict[int, int]:

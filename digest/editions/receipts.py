@@ -1,5 +1,6 @@
 """Receipts: what a reader's votes since their last edition have changed in what they get."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from digest.editions.edition import Receipt
 from digest.editions.news import Order
 from digest.editions.schedule import local_date_of
 from digest.profiles.ground import Ground, terms_of
-from digest.profiles.learned import stands_in
+from digest.profiles.learned import written_in
 from digest.ranking.profile import fit_profiles
 from digest.ranking.types import KINDS, Floats, Profiles, Signals
 from digest.store.tables import Paper, Subscriber, VoteRow
@@ -26,6 +27,12 @@ _COMMON, _LEAST = 0.15, 2
 # Letters that a word has at least which stands alone, papers that have it, and papers there are: of
 # fewer, chance tells which word it is.
 _SHORT, _ALONE, _ENOUGH = 5, 5, 200
+# What waits for the word that it says something of, or opens a title with what is done to a topic.
+_PART = re.compile(
+    r"(?:augmented|aware|based|using)\b|.*\b(?:\w+ed|aware|built|centric|driven|enable|free|large|like"
+    r"|multi|small|specific|using|approach|framework|method|report|survey)$"
+)
+_OPENING = re.compile(r"(?:^|[:.?!] )(\w+ing)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +203,7 @@ def _best(
     """
     found: list[str] = []
     taken: set[str] = set()
+    openings = {word.casefold() for title in titles for word in _OPENING.findall(title)}
     worthy = [
         (worth[i] * (2.0 if " " in names[i] else 1.0), str(names[i]))
         for i in np.flatnonzero(worth > 0)
@@ -205,7 +213,10 @@ def _best(
             break
         words = {word.removesuffix("s") for word in name.split()}
         is_telling = len(name) >= _SHORT and not any(map(str.isdigit, words))
-        if is_telling and not words & taken and stands_in(name, titles):
-            found.append(name)
+        is_part = _PART.match(name) or name.split()[0] in openings
+        if not is_telling or is_part or words & taken:
+            continue
+        if written := written_in(name, titles):
+            found.append(written)
             taken |= words
     return tuple(found)

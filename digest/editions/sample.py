@@ -94,7 +94,8 @@ def sample(
         free=~np.isin(ids, list(taste.likes))[None, :],
         # In the middle of its lane: a sample is the same each time it is looked at.
         draws=np.array([0.5], np.float32),
-        calibration=calibration_of(session, now=now),
+        # Nobody has the number 0: a visitor has no habit yet.
+        calibration=calibration_of(session, [0], now=now),
     )
     ranking = rankings.of(0)
     facts = facts_of(session, [ranking])

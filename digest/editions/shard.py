@@ -99,7 +99,7 @@ def shard_of(
         had,
         free_for(session, orders, new, had),
         signals_of(session, owners, encoder, ground, now=now),
-        calibration_of(session, now=now),
+        calibration_of(session, owners, now=now),
     )
 
 

@@ -15,6 +15,8 @@ LANES: Mapping[Lane, str] = {
     "trending": msgid("Trending, outside your interests"),
     "exploration": msgid("New territory"),
 }
+# Where there is nothing else, nobody knows what is outside.
+ALL_TRENDING: Mapping[Lane, str] = {**LANES, "trending": msgid("Trending")}
 # Papers that get more room than the others.
 LEADING = 3
 

@@ -23,7 +23,15 @@ from digest.editions import (
 )
 from digest.errors import BadInput
 from digest.languages import ENGLISH, Language, msgid
-from digest.mail.content import LANES, EditionMail, MailNote, MailPaper, PaperLink, VoteLinks
+from digest.mail.content import (
+    ALL_TRENDING,
+    LANES,
+    EditionMail,
+    MailNote,
+    MailPaper,
+    PaperLink,
+    VoteLinks,
+)
 from digest.text import one_line, shorten, web_link
 
 SECOND_REASON_SHARE = 1 / 3
@@ -58,6 +66,7 @@ def edition_mail(
     # What is no sentence of its own goes on with the line on the day.
     if note and titles and note[-1] not in _SENTENCE_ENDS:
         headline, note = f"{headline}; {note}", ""
+    lanes = ALL_TRENDING if all(item.lane == "trending" for item in edition.items) else LANES
     return EditionMail(
         subject=_subject(titles, spoken),
         preheader=" · ".join(shorten(title, 80) for title in titles[1:3]) or note or headline,
@@ -65,7 +74,8 @@ def edition_mail(
         headline=headline,
         note=note,
         papers=tuple(
-            _paper(item, links.votes.get(item.paper_id), spoken) for item in edition.items
+            _paper(item, lanes[item.lane], links.votes.get(item.paper_id), spoken)
+            for item in edition.items
         ),
         edition_url=_our_link(links.edition_url),
         unsubscribe_url=_our_link(links.unsubscribe_url),
@@ -138,7 +148,7 @@ def _receipt(receipt: Receipt, spoken: Language) -> str:
     return f"{since}: {', '.join(changes)}."
 
 
-def _paper(item: EditionItem, votes: VoteLinks | None, spoken: Language) -> MailPaper:
+def _paper(item: EditionItem, label: str, votes: VoteLinks | None, spoken: Language) -> MailPaper:
     why, facts = _reasoned(item.reasons, item.upvotes, spoken)
     title, short_title, authors, origin, summary, links = _shown(
         item.title,
@@ -157,7 +167,7 @@ def _paper(item: EditionItem, votes: VoteLinks | None, spoken: Language) -> Mail
         title=title,
         short_title=short_title,
         lane=item.lane,
-        lane_label=spoken.translated(LANES[item.lane]),
+        lane_label=spoken.translated(label),
         authors=authors,
         origin=origin,
         summary=summary,

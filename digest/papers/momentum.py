@@ -37,9 +37,10 @@ _Row = Row[*tuple[Any, ...]]
 class Momentum:
     """What the pages of the last days say of one paper. `score` is between 0 and 1.
 
-    `pages` counts a source's page of a day once, however often it was read. `place` is the best on
-    a page that ranks, among `of` papers, and `growth` the upvotes since yesterday, each None where
-    no page tells; `votes` the up-votes and saves of our own readers.
+    `pages` counts a source's page of a day once, however often it was read, and a source that ranks
+    nothing once. `place` is the best on a page that ranks, among `of` papers, and `growth` the
+    upvotes since yesterday, each None where no page tells; `votes` the up-votes and saves of our
+    own readers.
     """
 
     score: float
@@ -154,8 +155,11 @@ def _listed(session: Session, now: datetime) -> dict[int, _Listed]:
 
 def _summed(rows: Sequence[_Row], size: Mapping[int, int]) -> _Listed:
     """Sum up one paper's listings, which come in the order in which they were seen."""
-    # A page that was read again says where the paper stands now.
-    pages = {(row.source, row.page_date or row.seen_at.date()): row for row in rows}
+    # A page that was read again says where the paper stands now; one that ranks nothing may repeat
+    # itself for days.
+    pages = {
+        (row.source, row.is_ranked and (row.page_date or row.seen_at.date())): row for row in rows
+    }
     ranked = [row for row in pages.values() if row.is_ranked]
     best = min(ranked, key=lambda row: (row.position, -size[row.page_id]), default=None)
     counted = [row for row in rows if row.upvotes is not None]

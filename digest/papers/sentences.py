@@ -21,7 +21,7 @@ _END = re.compile(
     + rf"(?:(?<!\b[A-Z]\.)|(?=\s{_STARTS}))"
     + r"(?:(?<=[.!?])|(?<=[.!?][\"”\u2019)\]]))"
     + r"\s+(?=[\"“\u2018(\[]?(?:[^\Wa-z_]|[a-z]{1,6}-?[A-Z0-9]))"
-    + r"|(?<=[a-z]{3}\.)(?=[A-Z][a-z]+ [a-z])"
+    + r"|(?<=[a-z]{3}\.)(?=[A-Z][a-z]+,? [a-z])"
     + rf"|(?<=[{_STOPS}])(?![{_CLOSERS}])\s*"
 )
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -78,8 +78,8 @@ _WE_TOO = re.compile(
 )
 _EXAMPLE = re.compile(r"\s*\((?:e\.g\.|i\.e\.|for example|such as|see)[^()\d]*\)", re.IGNORECASE)
 _THESE = re.compile(
-    r"^(?:This|These|Such) (?=(?:[a-z-]+ )?(?:results?|findings?|experiments|evaluations?"
-    r"|approach|method|framework|model|system|design|strategy|technique|pipeline"
+    r"^(?:This(?! results)|These|Such) (?=(?:[a-z-]+ )?(?:results?|findings?|experiments"
+    r"|evaluations?|approach|method|framework|model|system|design|strategy|technique|pipeline"
     r"|mechanism|architecture|analys[ie]s|dataset|benchmark|algorithm|formulation)\b)"
 )
 # A clause at the end that says what good comes of it, and no figure.
@@ -117,6 +117,11 @@ _NAMES_NOTHING = re.compile(
 
 _POINTS_BACK = re.compile(rf"\b(?:these|those|this (?!{_SELF}))|\bsuch (?!as\b)", re.IGNORECASE)
 _WHOLE = re.compile(rf"(?<!\.\.)[.!?{_STOPS}][{_CLOSERS})\]]*$")
+# What is left around a word that was lost, and where one is missed.
+_AROUND_NOTHING = re.compile(r"\s*\(\s*\)|(?<=\))\s+(?=,\s)")
+_GAP = re.compile(
+    r"\b(?:introduces?|presents?|proposes?|called|dubbed|named|termed) ,", re.IGNORECASE
+)
 
 
 def sentences_of(text: str) -> list[str]:
@@ -135,7 +140,7 @@ def alone(sentence: str) -> str:
     "Furthermore, we also show" becomes "We show", "These results suggest" "The results suggest".
     What it says, its numbers above all, stays as it is.
     """
-    said = sentence
+    said = sentence = _AROUND_NOTHING.sub("", sentence)
     while (rest := _LABEL.sub("", _OPENING.sub("", said))) != said:
         said = rest
     said = _begun(_AIM.sub("", said)) or sentence
@@ -165,6 +170,11 @@ def needs_a_first(sentence: str) -> bool:
 def is_whole(sentence: str) -> bool:
     """Whether the sentence ends, as the last one of a text that was cut does not."""
     return bool(_WHOLE.search(sentence))
+
+
+def lacks_a_word(sentence: str) -> bool:
+    """Whether a word was lost, as a macro of its authors is ("our method, called , is")."""
+    return bool(_GAP.search(sentence))
 
 
 def _begun(said: str) -> str:

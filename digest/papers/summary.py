@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from unicodedata import east_asian_width
 
-from digest.papers.sentences import alone, is_whole, leans, needs_a_first, sentences_of, shortened
+from digest.papers.sentences import (
+    alone,
+    is_whole,
+    lacks_a_word,
+    leans,
+    needs_a_first,
+    sentences_of,
+    shortened,
+)
 
 # Columns, of which a Chinese character takes two.
 LONGEST = 340
@@ -47,8 +55,10 @@ _CLAIM = re.compile(r"\b(?:outperform|surpass|exceed|achiev|attain|reduc|improv)
 _ASIDE = re.compile(
     r"https?://|\bproject page\b|\bfuture (?:work|research)\b"
     r"|\b(?:code|data(?:set)?s?|models?|weights|demos?|videos?)\b.{0,60}"
-    r"\b(?:available|publicly|open-sourced)\b|\b(?:are|is) (?:\w+ )?(?:public|available|released)\b"
-    r"|\breleas\w+ (?:the |our |all |its )?(?:source |full )?(?:code|data|models?|weights)\b"
+    r"\b(?:available|publicly|open-sourced)\b"
+    r"|\b(?:are|is|be) (?:\w+ )?(?:public|available|released)\b"
+    r"|\breleas\w+ (?:the |our |all |its )?(?:source |full )?"
+    r"(?:code|data(?:sets)?|models?|weights)\b"
     r"|\bwe (?:also |will |plan to )*(?:hope|open-source|discuss|conclude)\b",
     re.IGNORECASE,
 )
@@ -188,6 +198,7 @@ def may_be_new(sentences: Sequence[Sentence]) -> list[Sentence]:
     kept = list(sentences)
     for allowed in (
         lambda one: is_whole(one.text),
+        lambda one: not lacks_a_word(one.text),
         lambda one: not _ASIDE.search(one.text),
         lambda one: columns(one.text) <= LONGEST,
         lambda one: not leans(one.text),
@@ -208,7 +219,9 @@ def may_be_found(sentences: Sequence[Sentence], new: Sentence) -> list[Sentence]
     for one in sentences[new.place + 1 :]:
         text = one.text if columns(one.text) <= room else shortened(one.text)
         tied = leans(text) and one.place != new.place + 1
-        if columns(text) > room or tied or _ASIDE.search(text) or not is_whole(text):
+        if columns(text) > room or tied or _ASIDE.search(text):
+            continue
+        if not is_whole(text) or lacks_a_word(text):
             continue
         claims = _CLAIM.search(text) and not one.features["background"]
         found = one.features["shows"] or _FIGURE.search(text) or claims

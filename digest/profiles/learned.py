@@ -37,6 +37,7 @@ _NEW, _TOP, _A_WEEK = 500, 20, timedelta(days=7)
 _LOOKED_AT = 10
 # A pair of words takes the place of one of them from this part of its score on.
 PAIR = 0.7
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +272,7 @@ def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: in
         akin = [other for other in found if parts & {_stem(part) for part in other.split()}]
         # A pair says more than its word, where the one is about as telling as the other.
         better = len(akin) == 1 and " " not in akin[0] and apart[i] > PAIR * found[akin[0]]
-        if (akin and not better) or not stands_in(word, (texts[j] for j in liked.tolist())):
+        if (akin and not better) or not written_in(word, (texts[j] for j in liked.tolist())):
             continue
         if not akin:
             found[word] = apart[i]
@@ -280,14 +281,20 @@ def distinctive_words(texts: Sequence[str], likes: NDArray[np.float64], *, n: in
     return list(found)
 
 
-def stands_in(phrase: str, texts: Iterable[str]) -> bool:
-    """Whether one of the texts has the words of a phrase side by side.
+def written_in(phrase: str, texts: Iterable[str]) -> str:
+    """A phrase as the first of the texts has it, in small letters but abbreviations, or empty.
 
     A pair that a vectorizer made is of what is left without stop words: nobody may have written it.
+    Nor is it one that is cut out of a longer word, as "aware search" is of "cost-aware search".
     """
     side_by_side = r"[\s-]+".join(map(re.escape, phrase.split()))
-    wanted = re.compile(rf"\b{side_by_side}\b", re.IGNORECASE)
-    return any(map(wanted.search, texts))
+    wanted = re.compile(rf"(?<![\w-]){side_by_side}(?![\w-])", re.IGNORECASE)
+    found = next(filter(None, map(wanted.search, texts)), None)
+    return _WORD.sub(_lowered, found[0]) if found else ""
+
+
+def _lowered(word: re.Match[str]) -> str:
+    return word[0].lower() if word[0][1:].islower() else word[0]
 
 
 def _stem(word: str) -> str:

@@ -19,19 +19,39 @@ class Calibration:
     """A logistic regression on score and number of signals (Platt 1999, with evidence added).
 
     `coefficients` (5,): a bias, and one for each of the score s, the root of its positive part,
-    the evidence log(1 + signals), and s times the evidence.
+    the evidence log(1 + signals), and s times the evidence. `habit` is by how much more freely
+    than others its readers vote up, in logits; it broadcasts against scores.
     """
 
     coefficients: Floats
+    habit: Floats | float = 0.0
 
     def probability(self, scores: Floats, sizes: Ints) -> Floats:
         """Of an up-vote, shape of `scores`; `sizes` signals broadcast against it."""
+        probability: Floats = expit(self._logits(scores, sizes) + self.habit)
+        return probability
+
+    def habits(self, scores: Floats, sizes: Ints, liked: Floats, readers: Ints) -> Floats:
+        """Each reader's habit by n outcomes of theirs, (readers.max() + 1,), drawn towards zero.
+
+        `readers` (n,) tell whose each is, from 0 on.
+        """
+        finite = np.isfinite(scores)
+        logits, y = self._logits(scores[finite], sizes[finite]), liked[finite]
+        found = np.zeros(readers.max(initial=-1) + 1)
+        of, n = readers[finite], len(found)
+        for _ in range(_STEPS):
+            p = expit(logits + found[of])
+            slope = np.bincount(of, y - p, n) - _PRIOR * found
+            found += np.clip(slope / (np.bincount(of, p * (1 - p), n) + _PRIOR), -1.0, 1.0)
+        return found.astype(np.float32)
+
+    def _logits(self, scores: Floats, sizes: Ints) -> Floats:
         bias, by_score, by_root, by_evidence, by_both = self.coefficients
         evidence = np.log1p(np.asarray(sizes, np.float32))
-        logits = scores * (by_score + by_both * evidence) + (bias + by_evidence * evidence)
+        logits: Floats = scores * (by_score + by_both * evidence) + (bias + by_evidence * evidence)
         logits += by_root * np.sqrt(np.maximum(scores, 0))
-        probability: Floats = expit(logits)
-        return probability
+        return logits
 
 
 def calibrate(scores: Floats, sizes: Ints, liked: Floats) -> Calibration | None:

@@ -18,12 +18,11 @@ _NOWHERE = EditionLinks("https://example.org/", "https://example.org/", None, {}
 
 @dataclass(frozen=True, slots=True)
 class PaperLine:
-    """One paper of a list, since when it is known here, and its upvotes on the pages."""
+    """One paper of a list, and since when it is known here."""
 
     paper_id: int
     shown: MailPaper
     seen_at: datetime
-    upvotes: int | None
 
 
 def lines_of(views: Sequence[PaperView], spoken: Language) -> list[PaperLine]:
@@ -32,7 +31,7 @@ def lines_of(views: Sequence[PaperView], spoken: Language) -> list[PaperLine]:
     made = Edition(0, 0, _EPOCH.date(), _EPOCH, 0, "", items)
     shown = edition_mail(made, _NOWHERE, "", spoken).papers
     return [
-        PaperLine(view.id, paper, view.first_seen_at, view.upvotes)
+        PaperLine(view.id, paper, view.first_seen_at)
         for view, paper in zip(views, shown, strict=True)
     ]
 

@@ -38,6 +38,7 @@ from digest.subscribers import SubscriberView
 from digest.votes import forget_votes, undo_vote, vote
 from digest.web.answers import PRIVATE, SHUT, Pages, go_to
 from digest.web.choices import FREQUENCIES, HOURS, in_words, mixes_with, zones
+from digest.web.feeds import feed_url, search_url
 from digest.web.forms import fields_of, lists_of, numbers_in
 
 Given = Mapping[str, Sequence[str]]
@@ -292,6 +293,8 @@ class PreferencesDoors:
             path=links.path(claim),
             unsubscribe=links.path(leave),
             newest=links.path(read) if read else "",
+            feeds={"Atom": feed_url(links, view.id), "JSON": feed_url(links, view.id, "json")},
+            search=search_url(links, view.id),
             section=section,
             is_asked=is_asked,
             saved=saved,

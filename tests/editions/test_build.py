@@ -89,6 +89,17 @@ def test_who_told_us_nothing_gets_the_trending_papers_and_is_told(sessions: Sess
     assert "do not know your interests yet" in made.note
 
 
+def test_who_told_us_only_what_they_dislike_is_told_that(sessions: Sessions) -> None:
+    reader = add_reader(sessions)
+    disliked, *_ = add_papers(sessions, TOPICS, MONDAY - DAY)
+    with sessions() as session:
+        votes.vote(session, reader, disliked, "down", at=MONDAY - DAY / 2, via="web")
+    build(sessions, reader, MONDAY)
+    made = edition(sessions, reader)
+    assert {item.lane for item in made.items} == {"trending"}
+    assert "only what you do not like" in made.note
+
+
 def test_building_twice_makes_nothing_twice(sessions: Sessions) -> None:
     reader = add_reader(sessions)
     add_papers(sessions, TOPICS, MONDAY)
@@ -184,7 +195,7 @@ def test_what_an_edition_passed_over_is_new_again_where_a_page_lists_it_again(
     build(sessions, reader, MONDAY)
     shown = {item.paper_id for item in edition(sessions, reader).items}
     (again, _) = sorted(set(ids) - shown)
-    list_again(sessions, again, MONDAY + timedelta(hours=3))
+    list_again(sessions, [again], MONDAY + timedelta(hours=3), reader="hf-daily")
     build(sessions, reader, MONDAY + DAY)
     assert [item.paper_id for item in edition(sessions, reader).items] == [again]
 

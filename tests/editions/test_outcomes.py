@@ -1,5 +1,6 @@
 """What became of papers that were shown, as probabilities: who liked what, and when."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -17,9 +18,11 @@ NOW = MONDAY + 40 * DAY
 EDITIONS, LENGTH = 30, 10
 
 
-def calibration(sessions: Sessions, now: datetime = NOW) -> Calibration | None:
+def calibration(
+    sessions: Sessions, now: datetime = NOW, readers: Sequence[int] = (0,)
+) -> Calibration | None:
     with sessions.reading() as session:
-        return calibration_of(session, now=now)
+        return calibration_of(session, readers, now=now)
 
 
 def show_and_vote(
@@ -30,9 +33,11 @@ def show_and_vote(
     value: VoteValue = "up",
     voted_at: datetime | None = None,
     first: datetime = MONDAY,
-) -> None:
-    """One reader's editions, of papers with scores from 0 to .9; those from .5 on are liked."""
-    reader = add_reader(sessions)
+    liked: int = LENGTH // 2,
+    address: str = "ann@example.org",
+) -> int:
+    """One reader's editions, of papers with scores from 0 to .9; the last `liked` are liked."""
+    reader = add_reader(sessions, address)
     papers = add_papers(sessions, [f"paper number {i}" for i in range(n * LENGTH)], MONDAY)
     with sessions() as session:
         for day in range(n):
@@ -78,9 +83,10 @@ def show_and_vote(
                         "at": voted_at or at + timedelta(hours=1),
                         "via": "cli",
                     }
-                    for paper in mine[LENGTH // 2 :]
+                    for paper in mine[LENGTH - liked :]
                 ],
             )
+    return reader
 
 
 @pytest.mark.parametrize("value", ["up", "saved"])
@@ -90,7 +96,7 @@ def test_what_was_liked_before_is_likely_to_be_liked_again(
     show_and_vote(sessions, value=value)
     found = calibration(sessions)
     assert found is not None
-    low, high = found.probability(np.array([0.1, 0.8], np.float32), np.array([70, 70]))
+    low, high = found.probability(np.array([[0.1, 0.8]], np.float32), np.array([70, 70]))[0]
     assert low < 0.2
     assert high > 0.8
 
@@ -129,9 +135,24 @@ def test_what_nobody_could_answer_yet_or_is_long_ago_does_not_count(
 
 def test_an_hour_is_calibrated_once(sessions: Sessions) -> None:
     show_and_vote(sessions)
-    first = calibration(sessions, NOW)
-    assert calibration(sessions, NOW + timedelta(minutes=59)) is first
-    assert calibration(sessions, NOW + timedelta(minutes=60)) is not first
+    now, soon, later = (
+        calibration(sessions, NOW + timedelta(minutes=minutes)) for minutes in (0, 59, 60)
+    )
+    assert now is not None
+    assert soon is not None
+    assert later is not None
+    assert soon.coefficients is now.coefficients
+    assert later.coefficients is not now.coefficients
+
+
+def test_one_who_likes_everything_makes_nothing_likelier_for_others(sessions: Sessions) -> None:
+    choosy = show_and_vote(sessions)
+    generous = show_and_vote(sessions, liked=LENGTH, address="bob@example.org")
+    found = calibration(sessions, readers=[choosy, generous, 0])
+    assert found is not None
+    score = np.full((3, 1), 0.2, np.float32)
+    one, other, somebody = found.probability(score, np.full((3, 1), 70))[:, 0]
+    assert one < 0.2 < somebody < 0.8 < other
 
 
 def test_a_paper_of_a_reader_with_few_signals_is_told_from_one_with_many(

@@ -26,12 +26,9 @@ def add_papers(
 ) -> list[int]:
     """One page of papers without abstracts, seen and embedded at `at`; their ids."""
     with sessions() as session:
-        sha = f"{session.scalar(select(func.count()).select_from(Page)):064}"
-        page = Page(
-            source="s", reader="hf-daily", sha256=sha, content=b"", page_date=None, seen_at=at
-        )
+        page = _page(session, "hf-daily", at)
         papers = [_paper(title, at if embedded else None, at) for title in titles]
-        session.add_all([page, *papers])
+        session.add_all(papers)
         session.flush()
         session.add_all(_listing(page, paper, n) for n, paper in enumerate(papers, 1))
         if embedded:
@@ -39,15 +36,12 @@ def add_papers(
         return [paper.id for paper in papers]
 
 
-def list_again(sessions: Sessions, paper_id: int, at: datetime) -> None:
-    """Another page has it, too."""
+def list_again(sessions: Sessions, ids: Sequence[int], at: datetime, *, reader: str) -> None:
+    """Another page of the same papers."""
     with sessions() as session:
-        page = Page(
-            source="t", reader="hf-daily", sha256="t" * 64, content=b"", page_date=None, seen_at=at
-        )
-        session.add(page)
-        session.flush()
-        session.add(_listing(page, session.get_one(Paper, paper_id), 1))
+        page = _page(session, reader, at)
+        papers = [session.get_one(Paper, id_) for id_ in ids]
+        session.add_all(_listing(page, paper, n) for n, paper in enumerate(papers, 1))
 
 
 def withdraw(sessions: Sessions, paper_id: int, at: datetime) -> None:
@@ -55,6 +49,14 @@ def withdraw(sessions: Sessions, paper_id: int, at: datetime) -> None:
     with sessions() as session:
         row = {"kind": "withdrawn", "detail": "an error", "url": None, "noticed_at": at}
         session.add(PaperNews(paper_id=paper_id, **row))
+
+
+def _page(session: Session, reader: str, at: datetime) -> Page:
+    sha = f"{session.scalar(select(func.count()).select_from(Page)):064}"
+    page = Page(source="s", reader=reader, sha256=sha, content=b"", page_date=None, seen_at=at)
+    session.add(page)
+    session.flush()
+    return page
 
 
 def _paper(title: str, ready_at: datetime | None, at: datetime) -> Paper:

@@ -104,6 +104,12 @@ def test_how_a_paper_trends_is_told_once() -> None:
     assert mail(told).papers[0].why[0].startswith("Trending, 2nd of 32 on its page, 41 upvotes")
 
 
+def test_nothing_is_outside_where_nothing_is_inside() -> None:
+    trending = replace(ITEM, lane="trending")
+    assert [paper.lane_label for paper in mail(trending, trending).papers] == ["Trending"] * 2
+    assert mail(ITEM, trending).papers[1].lane_label == "Trending, outside your interests"
+
+
 def test_a_source_that_the_paper_s_number_names_is_not_named_again() -> None:
     shown = mail(replace(ITEM, sources=("arxiv-cs-ir", "Trending Papers"))).papers[0].origin
     assert "arxiv-cs-ir" not in shown

@@ -243,6 +243,17 @@ def test_a_page_that_was_read_again_is_one_page_and_its_last_reading_counts(
     assert (momentum.pages, momentum.sources, momentum.place) == (1, 1, 4)
 
 
+def test_a_list_that_ranks_nothing_is_one_page_however_many_days_it_says_the_same(
+    sessions: Sessions,
+) -> None:
+    paper = add_paper(sessions)
+    show(sessions, paper, 1)
+    for days in range(3):
+        show(sessions, paper, 1, reader="arxiv-days", source="there", at=NOON - days * DAY)
+    (momentum,) = measured(sessions, paper)
+    assert (momentum.pages, momentum.sources) == (2, 2)
+
+
 def test_two_sources_say_more_than_two_days_of_one(sessions: Sessions) -> None:
     often, widely = add_paper(sessions), add_paper(sessions)
     show(sessions, often, 5)

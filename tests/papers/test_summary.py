@@ -62,12 +62,23 @@ def test_of_two_findings_the_one_with_figures_is_told() -> None:
 def test_where_code_is_found_is_no_finding() -> None:
     said = "We propose a lamp. Our code and models of all 12 experiments are publicly available."
     assert summarise("Lamps", said) == "We propose a lamp."
+    said = "We propose a lamp. Scripts for all 12 lamps will be released."
+    assert summarise("Lamps", said) == "We propose a lamp."
 
 
 def test_a_text_that_was_cut_is_not_shown_to_its_cut() -> None:
     said = "We propose a lamp for moths. It outperforms candles by 12% and is bright, which..."
     assert summarise("Lamps", said) == "We propose a lamp for moths."
     assert summarise("Lamps", "We propose a lamp that " + "shines and " * 20) == ""
+
+
+def test_a_sentence_that_lost_a_word_is_left_out_where_there_is_another() -> None:
+    lost = ("We introduce , a hive that hums.", "Results show that our hive, called , hums louder.")
+    whole = ("We propose a hive that hums.", "Results show that it hums louder by 4%.")
+    assert summarise("A hive that hums", " ".join([*lost, *whole])) == " ".join(whole)
+    assert summarise("A hive that hums", lost[0]) == lost[0]
+    first = "We introduce, for the first time, a hive that hums."
+    assert summarise("A hive that hums", f"{first} Bees are loud.").startswith(first)
 
 
 def test_what_would_be_too_long_loses_its_last_comment_or_is_left_out() -> None:

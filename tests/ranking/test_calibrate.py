@@ -102,3 +102,20 @@ def test_sizes_broadcast_over_a_table_of_scores() -> None:
     found = fitted().probability(table, sizes)
     assert found.shape == (2, 3)
     np.testing.assert_allclose(found[1], fitted().probability(table[1], sizes[1]), atol=1e-6)
+
+
+def test_habits_are_those_of_readers_and_few_outcomes_tell_little_of_one() -> None:
+    """Three readers: one likes all, one likes as others do, one was seen twice."""
+    scores, sizes, liked, _ = outcomes(1000)
+    readers = np.array([0] * 400 + [1] * 598 + [2] * 2)
+    liked[readers != 1] = 1.0
+    generous, usual, new = fitted().habits(scores, sizes, liked, readers)
+    assert generous > 3
+    assert abs(usual) < 0.3
+    assert 0 < new < 1.5
+
+
+def test_an_outcome_that_is_not_finite_says_nothing_of_a_habit() -> None:
+    scores = np.array([np.nan, np.inf], np.float32)
+    habits = fitted().habits(scores, np.ones(2, np.int64), np.ones(2, np.float32), np.array([0, 1]))
+    assert habits.tolist() == [0.0, 0.0]

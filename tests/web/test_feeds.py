@@ -9,9 +9,11 @@ import feedparser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from digest import subscribers
 from digest.settings import Settings
+from digest.store.tables import ListingRow
 from digest.web.feeds import FOR_YEARS, Entry, Feed, atom, feed_url, json_feed, search_url
 from tests.editions.world import add_papers
 from tests.web.conftest import READER, World, client_of, on_sqlite
@@ -112,6 +114,14 @@ def test_what_is_trending_is_a_page_and_two_feeds(world: World) -> None:
     items = world.client.get("/trending.json").json()
     assert items["version"] == "https://jsonfeed.org/version/1.1"
     assert len(items["items"]) == 2
+
+
+@on_sqlite
+def test_a_papers_upvotes_are_told_once(world: World) -> None:
+    add_papers(world.app.sessions, ["noticed"], NOON - timedelta(hours=2))
+    with world.app.sessions() as session:
+        session.execute(update(ListingRow).values(upvotes=42))
+    assert world.client.get("/trending").text.count("42 upvotes") == 1
 
 
 @on_sqlite

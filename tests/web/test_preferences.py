@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select, update
@@ -60,6 +61,14 @@ def refused(world: World, section: str, **given: object) -> str:
     assert answer.status_code == 422
     assert world.rows() == before
     return answer.text
+
+
+@on_sqlite
+def test_a_reader_s_own_feed_and_search_are_found_there(world: World) -> None:
+    own = re.findall(r'<a href="(https?://[^"]+/(?:feed|search)/[^"]+)"', page(world))
+    assert len(own) == 3
+    for url in own:
+        assert world.client.get(urlsplit(url).path).status_code == 200
 
 
 def test_rhythm_length_and_mix_are_changed(world: World) -> None:
