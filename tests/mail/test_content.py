@@ -20,4 +20,4 @@ def test_where_nothing_is_inside_nothing_is_outside() -> None:
 
 def test_every_lane_has_a_label() -> None:
     for lane, label in LANES.items():
-        assert mail(replace(ITEM, lane=lane)).papers[0].lane_label == label
+        assert mail(ITEM, replace(ITEM, lane=lane)).papers[1].lane_label == label
