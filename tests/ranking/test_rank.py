@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from digest.ranking.calibrate import Calibration
 from digest.ranking.profile import fit_profiles, scores
 from digest.ranking.select import EXPLORES_FROM
-from digest.ranking.types import KINDS, SignalKind
+from digest.ranking.types import KINDS, Candidates, Ranking, SignalKind
 from tests.ranking.world import (
+    D,
     Told,
     board,
     every,
@@ -193,6 +194,28 @@ def test_the_reason_is_the_vote_on_the_papers_topic() -> None:
     for ranked_ in one.chosen:
         topic = topic_of(ranked_.paper_id - 1000)
         assert (ranked_.shares[0].kind, ranked_.shares[0].ref) == (kinds[topic], topic)
+
+
+def test_what_is_close_is_so_whatever_else_is_new() -> None:
+    on = BOARD
+    # Papers of the background are liker themselves than any that is new.
+    n, old = len(on.candidates), 3 * on.known
+    among = Candidates(
+        ids=np.concatenate([on.candidates.ids, 5000 + np.arange(len(old))]),
+        points=np.concatenate([on.candidates.points, old]),
+        vectors=np.concatenate([on.candidates.vectors, np.zeros((len(old), D), np.float32)]),
+        momentum=np.concatenate([on.candidates.momentum, np.zeros(len(old), np.float32)]),
+    )
+    told: list[list[Told]] = [[("interest", 0, 0)], [("up", 1, 0), ("up", 2, 3)]]
+    free = np.arange(n + len(old)) < n
+    alone = every(ranked(told))
+    beside = every(ranked(told, on=replace(on, candidates=among), free=[free] * 2))
+    assert [closeness(one) for one in beside] == [closeness(one) for one in alone]
+    assert all(any(closeness(one).values()) for one in alone)
+
+
+def closeness(ranking: Ranking) -> dict[int, list[bool]]:
+    return {paper.paper_id: [share.is_close for share in paper.shares] for paper in ranking.chosen}
 
 
 def test_the_same_things_give_the_same_ranking() -> None:
