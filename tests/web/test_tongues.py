@@ -143,7 +143,7 @@ def test_problems_with_a_link_are_told_in_the_language_of_its_subscriber(world: 
     reads_german(world)
     old = world.client.get(world.path(expired(world.read())), headers=ENGLISH)
     assert (old.status_code, old.headers["content-language"]) == (410, "de")
-    assert "Dieser Link galt bis 2026-03-01." in old.text
+    assert "Dieser Link galt bis Sonntag, 1. März 2026." in old.text
     assert "Schicken Sie mir einen neuen Link" in old.text
     unknown = world.client.get(f"{world.path(world.read())}/paper/404", headers=ENGLISH)
     assert "Diese Arbeit ist nicht in jener Ausgabe." in unknown.text
