@@ -22,6 +22,7 @@ from digest.profiles.mutes import hidden_from
 from digest.profiles.signals import signals_of
 from digest.ranking.profile import fit_profiles
 from digest.ranking.profile import scores as profile_scores
+from digest.ranking.rank import LEAST_SCORE
 from digest.ranking.types import KINDS
 from digest.store.rankers import in_force
 from digest.store.tables import EditionItemRow, Paper, VoteRow, VoteValue
@@ -145,7 +146,7 @@ def moved_by_votes(
     after, before = (_places(row) for row in liking)
     nothing_before = m == n_votes
     best = np.argsort(after) if profiles.known[0] else ()
-    top = [int(i) for i in best if after[i] <= _TOP and liking[0, i] > 0]
+    top = [int(i) for i in best if after[i] <= _TOP and liking[0, i] >= LEAST_SCORE]
     if not nothing_before:
         top = sorted((i for i in top if before[i] > after[i]), key=lambda i: after[i] - before[i])
     return Moved(
@@ -210,7 +211,8 @@ def learned(
 ) -> Learned:
     """What is known of a subscriber, and the `n` recent papers and words nearest to it.
 
-    The papers are those that the subscriber has neither been shown nor voted on.
+    The papers are those that the subscriber has neither been shown nor voted on, and that are
+    nearer than chance would have it.
     """
     told = tuple(interests_of(session, subscriber_id)), tuple(votes_of(session, subscriber_id))
     ground = ground_of(session, encoder, now=now)
@@ -230,7 +232,7 @@ def learned(
     likes[order[:READ]] = np.maximum(scores[order[:READ]], 0)
     texts = [f"{paper.title}. {paper.abstract}" for paper in recent]
     seen = set(session.scalars(_seen(subscriber_id)))
-    near = [i for i in order if recent[i].id not in seen and scores[i] > 0]
+    near = [i for i in order if recent[i].id not in seen and scores[i] >= LEAST_SCORE]
     return Learned(
         *told,
         tuple(distinctive_words(texts, likes, n=n)),

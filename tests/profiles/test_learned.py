@@ -14,6 +14,7 @@ from digest.profiles.learned import (
     nearest_for,
 )
 from digest.profiles.mutes import mute
+from digest.ranking.rank import LEAST_SCORE
 from digest.store import Sessions
 from digest.store.tables import VoteRow, VoteValue
 from tests.editions.world import ENCODER as WORDS
@@ -52,7 +53,7 @@ def test_words_and_nearest_papers_are_those_of_the_readers_topic(
     }
     scores = [near.score for near in view.nearest]
     assert scores == sorted(scores, reverse=True)
-    assert all(0 < score <= 1 + 1e-6 for score in scores)
+    assert all(LEAST_SCORE <= score <= 1 + 1e-6 for score in scores)
     said = set(" ".join(view.words).split())
     (other,) = set(TOPICS) - {topic}
     assert len(said & set(TOPICS[topic].split())) >= 3
