@@ -281,7 +281,8 @@ def look_at(session: Session, paper_ids: Sequence[int], now: datetime) -> str | 
 
 
 def _passed_over(session: Session, last: Collection[Last], new: News) -> dict[Last, set[int]]:
-    query = select(Look.id, Look.paper_ids).where(Look.id.in_({one.look for one in last}))
+    ids = {one.look for one in last if one.look}
+    query = select(Look.id, Look.paper_ids).where(Look.id.in_(ids))
     looks: dict[str | None, list[int]] = dict(session.execute(query).all())
     return {
         one: {id_ for id_ in looks.get(one.look, ()) if id_ in new.at and new.at[id_] <= one.at}

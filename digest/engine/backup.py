@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from digest import __version__
-from digest.engine.app import key_file, make_key, mark_of, miss_no_key, read_secret
+from digest.engine.app import key_file, know_key, make_key, mark_of, miss_no_key, read_secret
 from digest.errors import BadInput, BadSettings, WrongDatabase
 from digest.settings import Settings
-from digest.store import migrate, open_database, revision_of
+from digest.store import migrate, newest_revision, open_database, revision_of
 from digest.store.dump import count_rows, dump, load
 
 FORMAT = 1
@@ -54,7 +54,7 @@ def back_up(
     What does not end in `.gz` is a folder, and made if need be. Digest may go on working meanwhile.
     The key goes along where it stands beside the database. The file appears when it is whole,
     readable by its owner alone. `progress` is told of lines. Raises BadInput where there is such a
-    file, WrongDatabase where there is nothing to save.
+    file, WrongDatabase where there is nothing to save, BadSettings where the key is not its own.
     """
     if to.is_dir() or to.suffix != ".gz":
         to = to / f"digest-{now.astimezone(UTC):%Y-%m-%d-%H%M%S}.jsonl.gz"
@@ -67,6 +67,9 @@ def back_up(
             raise WrongDatabase("there is nothing to back up: the database has no tables of Digest")
         miss_no_key(settings, sessions)
         secret = read_secret(settings)
+        # Older tables do not tell which key is theirs.
+        if revision == newest_revision():
+            know_key(sessions, secret)
         key = secret.decode() if settings.secret_key is None else None
         with sessions.snapshot() as connection:
             rows = count_rows(connection)

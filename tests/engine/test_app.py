@@ -121,8 +121,9 @@ def test_another_key_than_the_one_that_a_database_is_used_with_is_refused(
         add_suppression(session, "ann@example.org", app.secret, reason="asked", now=SEVEN)
     app.sessions.engine.dispose()
     for secret in ("of nobody so far", "of another machine"):
-        with pytest.raises(BadSettings, match="not the one that this database has been used with"):
-            open_app(of(secret), encoder=WordEncoder())
+        for opened in (open_app, partial(back_up, to=tmp_path / "backup", now=SEVEN)):
+            with pytest.raises(BadSettings, match="not the one that this database has been used"):
+                opened(of(secret))
     open_app(of("the right one of all"), encoder=WordEncoder()).sessions.engine.dispose()
     begin_with_key(of("of another machine"))
     open_app(of("of another machine"), encoder=WordEncoder()).sessions.engine.dispose()
